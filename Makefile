@@ -1,0 +1,58 @@
+# `make run` opens the app; `make test` runs every test; `make help` lists the rest. Everything lands in .venv.
+PYTHON ?= python3
+PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check
+STAMPS = .venv/.stamps
+
+.PHONY: help run full test check fix bench pictures clean
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: $(STAMPS)/serve  ## set up and open the app on http://127.0.0.1:7860
+	@.venv/bin/python app.py ui
+
+full: $(STAMPS)/full  ## install torch and open_clip as well, for models other than the bundled one
+
+test: $(STAMPS)/dev $(STAMPS)/browser  ## set up and pass every test
+	@.venv/bin/python -m pytest
+
+check: $(STAMPS)/dev  ## format, lint, types
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+
+fix: $(STAMPS)/dev  ## what ruff can mend by itself
+	@.venv/bin/ruff format .
+	@.venv/bin/ruff check --fix .
+
+bench: $(STAMPS)/dev $(STAMPS)/browser  ## measure, print a Markdown table, append it to docs/figures.md
+	@.venv/bin/python -m bench
+
+pictures: $(STAMPS)/dev $(STAMPS)/browser  ## take README's pictures from the running app
+	@.venv/bin/python docs/make_pictures.py
+
+clean:  ## remove the virtual environment; never the data folder
+	rm -rf .venv
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Sightline needs Python 3.11 or later, this is " + sys.version)'
+	@$(PYTHON) -m venv .venv
+	@mkdir -p $(STAMPS)
+
+$(STAMPS)/serve: requirements-serve.txt | .venv/bin/python
+	@echo "Installing what the app needs (once) …"
+	@$(PIP) -r requirements-serve.txt
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/full: requirements.txt requirements-serve.txt | .venv/bin/python
+	@echo "Installing torch and open_clip (once) …"
+	@$(PIP) -r requirements.txt
+	@mkdir -p $(STAMPS) && touch $@ $(STAMPS)/serve
+
+$(STAMPS)/dev: requirements-dev.txt requirements.txt requirements-serve.txt | .venv/bin/python
+	@echo "Installing what the tests need (once) …"
+	@$(PIP) -r requirements-dev.txt
+	@mkdir -p $(STAMPS) && touch $@ $(STAMPS)/serve $(STAMPS)/full
+
+$(STAMPS)/browser: | $(STAMPS)/dev
+	@sh tests/browser/install_chromium.sh .venv/bin/python
+	@touch $@

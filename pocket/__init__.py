@@ -1,0 +1,1 @@
+"""The bundled model and gallery, and the code that made them."""

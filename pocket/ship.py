@@ -1,0 +1,68 @@
+"""Turns a training checkpoint into what ships: pocket/model (open_clip's form, float16) and pocket/encoder (ONNX).
+
+python -m pocket.ship RUN/joint.pt
+"""
+
+import argparse
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from pocket.model import IMAGE_PX, MEAN, STD, VOCAB_SIZE, model_config
+from pocket.tokens import full_ids
+from search.encoders.export import export_in_process
+
+HERE = Path(__file__).parent
+
+
+def full_state(checkpoint: Path, which: str = "average") -> dict[str, Tensor]:
+    """Returns the model's weights with the compact token table scattered back; rows never trained are zero."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)[which]
+    compact = state["token_embedding.weight"]
+    table = torch.zeros(VOCAB_SIZE, compact.shape[1])
+    ids = torch.from_numpy(full_ids()[1:])
+    table[ids] = compact[1:].float()
+    state["token_embedding.weight"] = table
+    return {
+        name: (value.half() if value.dtype.is_floating_point else value).contiguous() for name, value in state.items()
+    }
+
+
+def write_model(state: dict[str, Tensor], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    preprocess = {"size": IMAGE_PX, "mode": "RGB", "mean": MEAN, "std": STD, "interpolation": "bicubic",
+                  "resize_mode": "shortest", "fill_color": 0}  # fmt: skip
+    config = {"model_cfg": model_config(), "preprocess_cfg": preprocess}
+    (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    weights = folder / "open_clip_model.safetensors"
+    save_file(state, weights, metadata={"format": "pt"})
+    weights.chmod(0o644)  # safetensors writes for its owner alone
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--out", type=Path, default=HERE, help="gets the folders model and encoder")
+    parser.add_argument("--which", default="average", choices=("average", "model"))
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=args.out, prefix=".ship-") as scratch:
+        model, encoder = Path(scratch) / "pocket", Path(scratch) / "encoder"
+        write_model(full_state(args.checkpoint, args.which), model)
+        failure = export_in_process(model, encoder, half=True, offline=True)
+        if failure is not None:
+            raise SystemExit(failure)
+        for new, old in ((model, args.out / "model"), (encoder, args.out / "encoder")):
+            shutil.rmtree(old, ignore_errors=True)
+            new.rename(old)
+    for folder in (args.out / "model", args.out / "encoder"):
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        print(f"{folder.name}_bytes={size}")
+
+
+if __name__ == "__main__":
+    main()

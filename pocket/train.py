@@ -1,0 +1,129 @@
+"""Second stage: image and text towers together. Starts from the first stage's image.pt, resumes from joint.pt.
+
+python -m pocket.train --out RUN --minutes 75 [--rank 0 --of 2]
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+
+from pocket.batches import Images
+from pocket.joint_batches import VIEWS, Joint, easy_share, joint_batch
+from pocket.losses import contrast, pair_contrast, soft_cross_entropy, verdict
+from pocket.model import IMAGE_PX, Heads, build_model, image_features, texts_by_length
+from pocket.tokens import UNKNOWN, full_ids
+from pocket.train_image import as_input, build_heads, image_losses, listed, naming_accuracy, weighted
+from pocket.words import load_vocabulary
+from pocket.workers import Average, Clock, Crew, checkpoint, rate_at, read_options, restore
+
+IMAGE_RATE, TEXT_RATE = 1.5e-3, 1e-3
+_WEIGHTS = {
+    "words": 0.8,
+    "verdict": 0.15,
+    "views": 0.3,
+    "cell": 1.5,
+    "hue": 0.2,
+    "thing": 1.8,
+    "place": 0.1,
+    "count": 0.1,
+    "naming": 0.5,
+}
+
+
+class _Stream(Dataset[Joint]):
+    def __init__(self, size: int, rank: int, of: int) -> None:
+        self.size, self.rank, self.of = size, rank, of
+
+    def __len__(self) -> int:
+        return 10_000_000
+
+    def __getitem__(self, index: int) -> Joint:
+        number = index * self.of + self.rank
+        easy = easy_share(number * self.size)
+        return joint_batch(number, size=self.size, px=IMAGE_PX, easy=easy)
+
+
+def losses(model: Any, heads: Heads, batch: Joint, device: str) -> dict[str, Tensor]:
+    cells, embedding = image_features(model, as_input(batch.pixels, device))
+    text = texts_by_length(model, torch.from_numpy(batch.tokens).to(device))
+    image_unit, text_unit = F.normalize(embedding, dim=-1), F.normalize(text, dim=-1)
+    scale = model.logit_scale.exp().clamp(max=100)
+    truth = torch.from_numpy(batch.truth).to(device)
+    views = round(len(batch.scenes) * VIEWS)
+    first = image_unit[torch.from_numpy(batch.first_view).to(device)]
+    parts = image_losses(heads, cells, embedding, Images(batch.pixels, batch.scenes, batch.has_true_colours))
+    cosine = image_unit @ text_unit.T
+    parts["words"] = contrast(scale * cosine, truth)
+    parts["verdict"] = verdict(cosine, truth)
+    parts["views"] = pair_contrast(first, image_unit[-views:], image_unit[: batch.first_view[0]], 20.0)
+    parts["naming"] = soft_cross_entropy(heads.thing_logits(text), _named_things(batch, len(heads.thing)).to(device))
+    return parts
+
+
+def _named_things(batch: Joint, things: int) -> Tensor:
+    """Returns (captions, things): for each concept that a caption names, an even share among its things."""
+    members = load_vocabulary().members
+    target = np.zeros((len(batch.captions), things), dtype=np.float32)
+    for n, caption in enumerate(batch.captions):
+        concepts = [str(fact[1]) for fact in caption.facts if fact[0] == "has"]
+        for concept in concepts:
+            found = list(members[concept])
+            target[n, found] += 1 / (len(found) * len(concepts))
+    return torch.from_numpy(target)
+
+
+def make_optimizer(model: Any, heads: Heads) -> torch.optim.Optimizer:
+    image = [*model.visual.parameters(), *heads.parameters()]
+    known = {id(p) for p in image}
+    text = [p for p in model.parameters() if id(p) not in known]
+    groups = [
+        {"params": image, "lr": IMAGE_RATE, "weight_decay": 0.05, "top": IMAGE_RATE},
+        {"params": text, "lr": TEXT_RATE, "weight_decay": 0.02, "top": TEXT_RATE},
+    ]
+    return torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)
+
+
+def main() -> None:
+    options = read_options(__doc__, minutes=71)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    crew = Crew(options.rank, options.of, f"{options.out}/meeting-joint")
+    model, heads = build_model(len(full_ids())).to(device), build_heads().to(device)
+    restore(options.out / "image.pt", {"visual": model.visual, "heads": heads}, device=device)
+    optimizer, average = make_optimizer(model, heads), Average(model, 0.998)
+    parts = {"model": model, "heads": heads, "optimizer": optimizer, "average": average}
+    first, spent = restore(options.out / "joint.pt", parts, device=device)
+    crew.share([v for v in model.state_dict().values() if v.is_floating_point()] + [p.data for p in heads.parameters()])
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    stream = _Stream(options.batch, options.rank, options.of)
+    loader = DataLoader(stream, batch_size=None, sampler=range(first, len(stream)), num_workers=options.loaders)
+    clock, progress = Clock(spent), spent / options.minutes
+    model.train()
+    for step, batch in enumerate(loader, start=first):
+        for group in optimizer.param_groups:
+            group["lr"] = group["top"] * rate_at(progress)
+        figures = losses(model, heads, batch, device)
+        optimizer.zero_grad(set_to_none=True)
+        weighted(figures, _WEIGHTS).backward()  # type: ignore[no-untyped-call]
+        progress = crew.average(parameters, clock.minutes / options.minutes)
+        nn.utils.clip_grad_norm_(parameters, 2.0)
+        optimizer.step()
+        with torch.no_grad():
+            model.token_embedding.weight[UNKNOWN] = 0.0
+        average.update(model, step)
+        is_last = progress >= 1
+        if options.rank == 0 and (step % 50 == 0 or is_last):
+            print(f"step={step} minutes={clock.minutes:.1f} {listed(figures)}", flush=True)
+        if options.rank == 0 and (step % 150 == 149 or is_last):
+            checkpoint(options.out / "joint.pt", parts, step=step + 1, minutes=clock.minutes)
+        if options.rank == 0 and (step % 600 == 599 or is_last):
+            print(f"step={step} naming={naming_accuracy(model, heads, device, batches=2):.3f}", flush=True)
+        if is_last:
+            break
+
+
+if __name__ == "__main__":
+    main()

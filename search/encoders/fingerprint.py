@@ -1,0 +1,156 @@
+"""The identity of an encoder: a hash over weights, model config, tokenizer and preprocessing; loads no model."""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from search.encoders.preprocess import preprocess_of
+from search.errors import ModelDamaged
+from search.types import Preprocess
+
+_CHUNK_BYTES = 1 << 24
+_LONGEST_HEADER_BYTES = 100_000_000  # as in the safetensors library
+
+
+def fingerprint_of_export(folder: Path) -> str:
+    """What encoder.json says; the hash of the files where there is none, as in published exports."""
+    noted = folder / "encoder.json"
+    if noted.exists():
+        try:
+            return str(json.loads(noted.read_text(encoding="utf-8"))["fingerprint"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ModelDamaged("The model's encoder.json can't be read; export it again.") from error
+    digest = hashlib.sha256()
+    for path in exported_files(folder):
+        digest.update(f"{path.relative_to(folder).as_posix()} {path.stat().st_size}\n".encode())
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
+    return digest.hexdigest()
+
+
+def exported_files(folder: Path) -> list[Path]:
+    """The files that make an exported folder what it is; variants for other hardware lie one folder deeper."""
+    rooms = (folder / "visual", folder / "textual")
+    found = [folder / "config.json", *sorted(path for room in rooms for path in room.glob("*"))]
+    return [path for path in found if path.is_file()]
+
+
+def fingerprint_of_open_clip(folder: Path, *, half: bool = False) -> str:
+    """One for every runtime: float tensors count as the float32 numbers they hold (rounded to float16 for `half`)."""
+    config = read_open_clip_config(folder)
+    digest = hashlib.sha256()
+    said = {"model": config["model_cfg"], "preprocess": asdict(open_clip_preprocess(config))}
+    digest.update(json.dumps(said, sort_keys=True).encode())
+    tokenizer = folder / "tokenizer.json"  # open_clip's own is part of open_clip; another lies in the folder
+    if tokenizer.is_file() and config["model_cfg"]["text_cfg"].get("hf_tokenizer_name"):
+        digest.update(tokenizer.read_bytes())
+    _hash_safetensors(weights_of(folder), digest, half=half)
+    return digest.hexdigest()
+
+
+def read_open_clip_config(folder: Path) -> dict[str, Any]:
+    """Raises: ModelDamaged."""
+    try:
+        config = dict(json.loads((folder / "open_clip_config.json").read_text(encoding="utf-8")))
+        towers = (config["model_cfg"]["text_cfg"], config["model_cfg"]["vision_cfg"])
+        open_clip_preprocess(config)
+        if int(config["model_cfg"]["embed_dim"]) < 1 or not all(isinstance(tower, dict) for tower in towers):
+            raise ValueError("not a model_cfg")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise ModelDamaged("The model's open_clip_config.json can't be read; fetch it again.") from error
+    return config
+
+
+def open_clip_preprocess(config: dict[str, Any]) -> Preprocess:
+    """open_clip takes the size from the image tower, whatever preprocess_cfg says."""
+    size = config["model_cfg"]["vision_cfg"].get("image_size", 224)
+    return preprocess_of({**(config.get("preprocess_cfg") or {}), "size": size})
+
+
+def open_clip_files(folder: Path) -> list[Path]:
+    """The files that make an open_clip folder what it is. Raises: ModelDamaged where there are no weights."""
+    named = (folder / "open_clip_config.json", folder / "tokenizer.json", weights_of(folder))
+    return [path for path in named if path.is_file()]
+
+
+def weights_of(folder: Path) -> Path:
+    """The safetensors file; pickled checkpoints are never read. Raises: ModelDamaged."""
+    preferred = [folder / name for name in ("open_clip_model.safetensors", "model.safetensors")]
+    for path in [*preferred, *sorted(folder.glob("*.safetensors"))]:
+        if path.is_file():
+            return path
+    raise ModelDamaged("The model's folder holds no .safetensors file; pickled weights are not read.")
+
+
+def kept_fingerprint(folder: Path, files: Sequence[Path], compute: Callable[[], str], *, models_dir: Path) -> str:
+    """Computes, and remembers by path, size and time in `models_dir`, so that a big model is hashed once."""
+    kept = models_dir / "fingerprints.json"
+    state = [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+    known = _read_kept(kept)
+    key = str(folder.resolve())
+    entry = known.get(key)
+    if isinstance(entry, dict) and entry.get("files") == state:
+        return str(entry["fingerprint"])
+    found = compute()
+    known[key] = {"files": state, "fingerprint": found}
+    _write_kept(kept, known)
+    return found
+
+
+def _hash_safetensors(path: Path, digest: Any, *, half: bool) -> None:
+    """Format: https://huggingface.co/docs/safetensors, "Format"."""
+    try:
+        data = np.memmap(path, dtype=np.uint8, mode="r")
+        begin = 8 + int.from_bytes(data[:8].tobytes(), "little")
+        if begin > min(len(data), _LONGEST_HEADER_BYTES):
+            raise ValueError("the header ends behind the file")
+        header = dict(json.loads(data[8:begin].tobytes()))
+        for name in sorted(set(header) - {"__metadata__"}):
+            entry = header[name]
+            first, last = entry["data_offsets"]
+            if begin + last > len(data):
+                raise ValueError(f"{name} ends behind the file")
+            digest.update(json.dumps([name, entry["shape"]]).encode())
+            for start in range(first, last, _CHUNK_BYTES):
+                raw = data[begin + start : begin + min(last, start + _CHUNK_BYTES)]
+                digest.update(_as_float32(raw, entry["dtype"], half=half))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelDamaged(f"The model's {path.name} is damaged; fetch it again.") from error
+
+
+def _as_float32(raw: np.ndarray[Any, np.dtype[np.uint8]], dtype: str, *, half: bool) -> Any:
+    """The bytes of the float32 numbers that a chunk holds; the bytes themselves for anything but floats."""
+    if dtype == "F16":
+        return raw.view("<f2").astype("<f4")
+    if dtype == "BF16":
+        numbers = (raw.view("<u2").astype("<u4") << 16).view("<f4")
+    elif dtype == "F32":
+        numbers = raw.view("<f4")
+    else:
+        return raw
+    return numbers.astype("<f2").astype("<f4") if half else numbers
+
+
+def _read_kept(path: Path) -> dict[str, Any]:
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _write_kept(path: Path, known: dict[str, Any]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
+            json.dump(known, file, indent=1)
+        Path(file.name).replace(path)
+    except OSError:
+        pass  # a read-only data folder costs the hash at each start, no more

@@ -1,0 +1,67 @@
+"""Makes an exported ONNX file small: weights stored as float16, cast to float32 when the session is made."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_LEAST_NUMBERS = 2048  # what is smaller saves nothing
+_LARGEST = 65504.0  # in float16
+_ZERO_ROWS = 0.25  # share of a token table that makes leaving them out worth an index
+
+
+def halve(path: Path) -> None:
+    """Rewrites the file; the outputs are those of the rounded weights."""
+    import onnx
+
+    model = onnx.load(path)
+    graph = model.graph
+    first, kept = [], []
+    for tensor in graph.initializer:
+        values = onnx.numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.size < _LEAST_NUMBERS or np.abs(values).max() > _LARGEST:
+            kept.append(tensor)
+            continue
+        users = [node for node in graph.node if tensor.name in node.input]
+        if len(users) == 1 and _looks_up(users[0], tensor.name):
+            kept += _halve_table(graph, users[0], values)
+        else:
+            half = onnx.numpy_helper.from_array(values.astype(np.float16), f"{tensor.name}_half")
+            kept.append(half)
+            first.append(onnx.helper.make_node("Cast", [half.name], [tensor.name], to=onnx.TensorProto.FLOAT))
+    nodes = list(graph.node)
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(first + nodes)
+    graph.initializer.extend(kept)
+    del graph.value_info[:]  # they name types that are no longer true, and nobody needs them
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+def _looks_up(node: Any, table: str) -> bool:
+    return node.op_type == "Gather" and node.input[0] == table and all(axis.i == 0 for axis in node.attribute)
+
+
+def _halve_table(graph: Any, gather: Any, table: NDArray[np.float32]) -> list[Any]:
+    """Looks tokens up in a float16 table and casts what was found; all rows of zeros become one row."""
+    import onnx
+
+    name, indices, output = gather.input[0], gather.input[1], gather.output[0]
+    used = np.flatnonzero(table.any(axis=1))
+    at = list(graph.node).index(gather)
+    nodes, tensors = [], []
+    if len(used) < (1 - _ZERO_ROWS) * len(table):
+        where = np.zeros(len(table), dtype=np.int32)  # 0: the row of zeros
+        where[used] = np.arange(1, len(used) + 1)
+        table = np.concatenate([np.zeros_like(table[:1]), table[used]])
+        tensors.append(onnx.numpy_helper.from_array(where, f"{name}_where"))
+        nodes.append(onnx.helper.make_node("Gather", [f"{name}_where", indices], [f"{name}_row"]))
+        indices = f"{name}_row"
+    tensors.append(onnx.numpy_helper.from_array(table.astype(np.float16), f"{name}_half"))
+    nodes.append(onnx.helper.make_node("Gather", [f"{name}_half", indices], [f"{name}_found"]))
+    nodes.append(onnx.helper.make_node("Cast", [f"{name}_found"], [output], to=onnx.TensorProto.FLOAT))
+    del graph.node[at]
+    for offset, node in enumerate(nodes):
+        graph.node.insert(at + offset, node)
+    return tensors

@@ -1,0 +1,121 @@
+"""Texts to token ids, equal to open_clip's, from an exported folder's `tokenizer.json`; knows no model."""
+
+import html
+import json
+import string
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.errors import ModelDamaged
+
+Ids = NDArray[np.int32]  # (n, length)
+
+_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+def cut_is_lossless(text_cfg: Mapping[str, Any]) -> bool:
+    """Whether ids behind the end token reach nothing: a causal tower that is pooled at the end token."""
+    return (
+        not text_cfg.get("no_causal_mask")
+        and not text_cfg.get("embed_cls")
+        and not text_cfg.get("hf_model_name")
+        and not text_cfg.get("hf_tokenizer_name")
+        and text_cfg.get("pool_type", "argmax") in ("argmax", "eos")
+    )
+
+
+class Tokenizer:
+    """Cleans texts as open_clip does and turns them into ids. Thread-safe."""
+
+    def __init__(self, folder: Path, text_cfg: Mapping[str, Any]) -> None:
+        """Reads `tokenizer.json` (and `tokenizer_config.json` for a Hugging Face tokenizer). Raises: ModelDamaged."""
+        is_simple = not text_cfg.get("hf_tokenizer_name")
+        try:
+            self.context_length = int(text_cfg.get("context_length") or 77)
+            clean = (text_cfg.get("tokenizer_kwargs") or {}).get("clean")
+            self._clean = _CLEAN[clean or ("lower" if is_simple else "whitespace")]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ModelDamaged(
+                "The model's config.json has a text_cfg unknown to open_clip; fetch it again."
+            ) from error
+        self._file = _read(folder / "tokenizer.json")
+        self._ends: tuple[int, int] | None = None
+        if is_simple:
+            vocabulary = self._file.get_vocab_size(with_added_tokens=True)
+            self._ends = (vocabulary - 2, vocabulary - 1)
+            self._file.no_padding()
+            self._file.no_truncation()
+        else:
+            pad = _pad_token(folder / "tokenizer_config.json")
+            pad_id = self._file.token_to_id(pad)
+            self._file.enable_truncation(max_length=self.context_length)
+            self._file.enable_padding(length=self.context_length, pad_token=pad, pad_id=0 if pad_id is None else pad_id)
+
+    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of each text, ended by the end token and at most the context length; the tail is not padded."""
+        cleaned = [self._clean(text) for text in texts]
+        if self._ends is None:
+            return [self._file.encode(text).ids for text in cleaned]
+        start, end = self._ends
+        most = self.context_length - 2
+        found = (self._file.encode(text, add_special_tokens=False).ids for text in cleaned)
+        return [[start, *ids[:most], end] for ids in found]
+
+
+def padded(ids: Sequence[Sequence[int]], length: int) -> Ids:
+    """Rows of one length, zeros behind the end token, as open_clip's SimpleTokenizer has them."""
+    rows = np.zeros((len(ids), length), dtype=np.int32)
+    for row, values in zip(rows, ids, strict=True):
+        row[: len(values)] = values
+    return rows
+
+
+def _read(path: Path) -> Any:
+    from tokenizers import Tokenizer as File
+
+    try:
+        return File.from_file(str(path))
+    except Exception as error:  # tokenizers has no class of its own: it raises Exception itself
+        raise ModelDamaged(f"The model's {path.name} is missing or can't be read; export or fetch it again.") from error
+
+
+def _pad_token(path: Path) -> str:
+    try:
+        pad = json.loads(path.read_text(encoding="utf-8"))["pad_token"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelDamaged(f"The model's {path.name} is missing or names no pad_token; fetch it again.") from error
+    return str(pad["content"] if isinstance(pad, dict) else pad)
+
+
+def _fixed(text: str) -> str:
+    """What open_clip's basic_clean does: repair the encoding, undo HTML escapes twice."""
+    # ftfy leaves printable ASCII without entities as it is; importing it costs 40 ms
+    if not (text.isascii() and text.isprintable() and "&" not in text):
+        import ftfy
+
+        text = html.unescape(html.unescape(ftfy.fix_text(text)))
+    return text
+
+
+def _whitespace(text: str) -> str:
+    return " ".join(_fixed(text).split())
+
+
+def _lower(text: str) -> str:
+    return _whitespace(text).lower()
+
+
+def _canonicalize(text: str) -> str:
+    plain = _fixed(text).strip().replace("_", " ").translate(_NO_PUNCTUATION).lower()
+    return " ".join(plain.split())
+
+
+_CLEAN: Mapping[str, Callable[[str], str]] = {
+    "lower": _lower,
+    "whitespace": _whitespace,
+    "canonicalize": _canonicalize,
+}

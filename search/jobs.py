@@ -1,0 +1,284 @@
+"""Runs indexing jobs one after another and remembers them across restarts; how anything is opened is passed in."""
+
+import logging
+import secrets
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from search.engine import SearchEngine
+from search.errors import CollectionNotFound, JobNotFound, ReadOnly, SearchError, SourceError
+from search.images.decoder import Decoder
+from search.indexing import Report, index
+from search.job import Job, JobSpec, State, disk_errors, load, save
+from search.progress import Progress
+from search.types import Collection, Source
+
+log = logging.getLogger(__name__)
+
+MOST_ATTEMPTS = 3  # of a job during which the process died: it may be the job that kills it
+MOST_FINISHED = 50
+MOST_GONE = 1_000
+MOST_FAILURES = 100  # told with a job; the collection lists all
+
+
+class Jobs:
+    """Thread-safe. What `submit` returned is not lost: a job that the process did not finish goes on at `start`.
+
+    Jobs can be submitted and asked for before it. Raises: DiskFull, StoreUnavailable where the folder can't be made.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        open_collection: Callable[[str], Collection],
+        open_engine: Callable[[str], SearchEngine],
+        open_sources: Callable[[JobSpec, Collection], Sequence[Source]],
+        decoder: Decoder,
+    ) -> None:
+        self.incoming = folder / "incoming"  # for archives that were sent here: a job removes its own when it is done
+        self._folder = folder
+        self._open_collection, self._open_engine, self._open_sources = open_collection, open_engine, open_sources
+        self._decoder = decoder
+        self._jobs: dict[str, Job] = {}
+        self._waiting: deque[str] = deque()
+        self._stop: dict[str, threading.Event] = {}  # of the job that runs
+        self._changed = threading.Condition()  # guards all of these
+        self._closing = False
+        self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
+        self._take_up()
+
+    def start(self) -> None:
+        """Begins to work."""
+        self._thread.start()
+
+    def submit(self, spec: JobSpec) -> Job:
+        """Raises: CollectionNotFound, ReadOnly, SourceError for a path that is none, DiskFull."""
+        collection = self._open_collection(spec.collection)
+        if collection.info.read_only:
+            raise ReadOnly(f"The collection {spec.collection!r} can't be changed: make one of your own and add there.")
+        if not self._open_sources(spec, collection):
+            raise SourceError("There is nothing to index: name a folder, a file or an archive.")
+        job = Job(id=secrets.token_hex(8), spec=spec, state="waiting", created_at=_now())
+        with self._changed:
+            save(self._folder, job)
+            self._jobs[job.id] = job
+            self._waiting.append(job.id)
+            self._changed.notify_all()
+        return job
+
+    def get(self, id: str) -> Job:
+        """Raises: JobNotFound."""
+        with self._changed:
+            return self._job(id)
+
+    def list(self) -> list[Job]:
+        """Newest first."""
+        with self._changed:
+            return sorted(self._jobs.values(), key=lambda job: job.created_at, reverse=True)
+
+    def cancel(self, id: str) -> Job:
+        """At once where it waits, soon where it runs; what is indexed stays. Raises: JobNotFound."""
+        with self._changed:
+            job = self._job(id)
+            if job.state == "waiting":
+                self._waiting.remove(id)
+                return self._keep(replace(job, state="cancelled", finished_at=_now()))
+            if id in self._stop:
+                self._stop[id].set()
+            return job
+
+    def resume(self, id: str) -> Job:
+        """Takes up a job that was cancelled, interrupted or failed; what is indexed is not done again."""
+        with self._changed:
+            job = self._job(id)
+            if job.state in ("cancelled", "interrupted", "failed"):
+                job = self._keep(
+                    replace(job, state="waiting", attempts=0, error=None, error_code=None, finished_at=None)
+                )
+                self._waiting.append(id)
+                self._changed.notify_all()
+            return job
+
+    def watch(self, id: str) -> Iterator[Job]:
+        """The job now and at each change, until it is finished or this is closed. Raises: JobNotFound."""
+        seen: Job | None = None
+        while True:
+            with self._changed:
+                while self._job(id) is seen and not self._closing:
+                    self._changed.wait()
+                job, closing = self._job(id), self._closing
+            if job is not seen:
+                yield job
+            if job.is_finished or closing:
+                return
+            seen = job
+
+    def close(self) -> None:
+        """Stops the job that runs, which goes on at the next `start`."""
+        with self._changed:
+            self._closing = True
+            for stop in self._stop.values():
+                stop.set()
+            self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _take_up(self) -> None:
+        """What was not finished when an earlier process ended."""
+        with disk_errors():
+            self.incoming.mkdir(parents=True, exist_ok=True)
+        for job in sorted(load(self._folder), key=lambda job: job.created_at):
+            if job.state == "running":
+                job = replace(job, state="waiting" if job.attempts < MOST_ATTEMPTS else "interrupted")
+            self._jobs[job.id] = job
+            if job.state == "waiting":
+                self._waiting.append(job.id)
+        self._sweep()
+        self._drop_unclaimed()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closing or self._waiting)
+                if self._closing:
+                    return
+                job = self._job(self._waiting.popleft())
+                stop = self._stop[job.id] = threading.Event()
+                job = self._keep(
+                    replace(job, state="running", started_at=_now(), attempts=job.attempts + 1, progress=None)
+                )
+            outcome = self._outcome(job, stop)
+            with self._changed:
+                del self._stop[job.id]
+                if self._closing and outcome["state"] == "cancelled":
+                    outcome = {"state": "waiting", "attempts": 0}
+                else:
+                    outcome["finished_at"] = _now()
+                self._keep(replace(self._job(job.id), **outcome))
+                self._sweep()
+
+    def _outcome(self, job: Job, stop: threading.Event) -> dict[str, Any]:
+        """What changes in the job by running it."""
+        try:
+            report = self._run(job, stop)
+        except SearchError as error:
+            if self._is_deleted(job.spec.collection):
+                log.info("job=%s state=cancelled collection=deleted", job.id)
+                said = f"The collection {job.spec.collection!r} was deleted."
+                return {"state": "cancelled", "error": said, "error_code": CollectionNotFound.code}
+            log.warning("job=%s state=failed code=%s reason=%r", job.id, error.code, str(error))
+            return {"state": "failed", "error": str(error), "error_code": error.code}
+        except Exception:
+            log.exception("job=%s state=failed", job.id)
+            return {"state": "failed", "error": "A defect stopped it; the log says more.", "error_code": "error"}
+        state: State = "cancelled" if report.cancelled else "done"
+        log.info(
+            "job=%s state=%s indexed=%d unchanged=%d moved=%d failed=%d gone=%d removed=%d seconds=%.1f",
+            *(job.id, state, report.indexed, report.unchanged, report.moved, len(report.failures)),
+            *(len(report.gone), report.removed, report.seconds),
+        )
+        gone = report.gone[:MOST_GONE]
+        failures = report.failures[:MOST_FAILURES]
+        return {
+            "state": state,
+            "gone": gone,
+            "gone_count": len(report.gone),
+            "removed": report.removed,
+            "failures": failures,
+        }
+
+    def _is_deleted(self, collection: str) -> bool:
+        try:
+            self._open_collection(collection)
+        except CollectionNotFound:
+            return True
+        except SearchError:
+            return False
+        return False
+
+    def _run(self, job: Job, stop: threading.Event) -> Report:
+        engine = self._open_engine(job.spec.collection)
+        report = Report()
+        before: Progress | None = None
+
+        def tell(progress: Progress) -> None:
+            nonlocal before
+            told = progress if before is None else _sum(before, progress)
+            with self._changed:
+                self._jobs[job.id] = replace(self._jobs[job.id], progress=told)
+                self._changed.notify_all()
+
+        for source in self._open_sources(job.spec, engine.collection):
+            report = report.plus(
+                index(
+                    engine.collection,
+                    engine.encoder,
+                    self._decoder,
+                    source,
+                    progress=tell,
+                    cancelled=stop.is_set,
+                    prune=job.spec.prune,
+                )
+            )
+            before = self.get(job.id).progress
+            if report.cancelled:
+                break
+        return report
+
+    def _job(self, id: str) -> Job:
+        if id not in self._jobs:
+            raise JobNotFound("There is no such job, or it is long finished.")
+        return self._jobs[id]
+
+    def _keep(self, job: Job) -> Job:
+        self._jobs[job.id] = job
+        self._changed.notify_all()
+        try:
+            save(self._folder, job)
+        except SearchError as error:  # it is only done again, after a restart
+            log.warning("job=%s state=%s not_kept=%r", job.id, job.state, str(error))
+        return job
+
+    def _drop_unclaimed(self) -> None:
+        """Archives that were sent here and never became a job."""
+        claimed = {archive.path for job in self._jobs.values() for archive in job.spec.archives}
+        for path in self.incoming.iterdir():
+            if str(path) not in claimed:
+                with suppress(OSError):
+                    path.unlink()
+
+    def _sweep(self) -> None:
+        """Forgets the oldest finished jobs, and archives that no job will need again."""
+        finished = sorted((job for job in self._jobs.values() if job.is_finished), key=lambda job: job.created_at)
+        for job in finished[:-MOST_FINISHED]:
+            del self._jobs[job.id]
+            with suppress(OSError):
+                (self._folder / f"{job.id}.json").unlink()
+        done = [archive for job in self._jobs.values() if job.state == "done" for archive in job.spec.archives]
+        for archive in done:
+            with suppress(OSError):
+                Path(archive.path).unlink()
+
+
+def _sum(before: Progress, now: Progress) -> Progress:
+    """Of a job's sources so far; rate and remaining time are those of the one that runs."""
+    return replace(
+        now,
+        total=before.total + now.total,
+        done=before.done + now.done,
+        indexed=before.indexed + now.indexed,
+        unchanged=before.unchanged + now.unchanged,
+        moved=before.moved + now.moved,
+        failed=before.failed + now.failed,
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

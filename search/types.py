@@ -1,0 +1,331 @@
+"""The values that travel between rooms, and the few Protocols that have more than one implementation."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Embedding = NDArray[np.float32]  # (dim,), L2-normalised
+Embeddings = NDArray[np.float32]  # (n, dim), rows L2-normalised
+Pixels = NDArray[np.uint8]  # (h, w, 3) RGB, upright, at the encoder's input size
+
+ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")  # what a zip archive begins with: a member, or the end of an empty one
+
+Scalar = str | int | float | bool
+Operator = Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "contains"]
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocess:
+    """How an encoder wants its pixels; the fields and their meaning are open_clip's `preprocess_cfg`."""
+
+    size: tuple[int, int]  # (height, width)
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    interpolation: Literal["bicubic", "bilinear", "random"] = "bicubic"
+    resize_mode: Literal["shortest", "longest", "squash"] = "shortest"
+    fill_color: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition of a filter: a metadata field or one of `uri`, `caption`, `taken_at`, `added_at`, `size_bytes`,
+    `width`, `height`; a missing field fulfils only `ne`."""
+
+    field: str
+    op: Operator
+    value: Scalar | tuple[Scalar, ...]
+
+
+Where = tuple[Condition, ...]  # all must hold
+FILTER_COLUMNS = ("uri", "caption", "taken_at", "added_at", "size_bytes", "width", "height")  # every record has them
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a query: exactly one of text, image (encoded bytes), image_hash (of an image that the engine was
+    given lately) or id (an item of the collection)."""
+
+    text: str | None = None
+    image: bytes | None = None
+    image_hash: str | None = None
+    id: str | None = None
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    parts: tuple[Part, ...]
+    where: Where = ()
+    top_k: int = 20
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is kept of an image. `uri` is `s3://…` or source name + `/` + relative path, never an absolute path."""
+
+    id: str
+    uri: str
+    content_hash: str  # sha256 of the original bytes, hex
+    size_bytes: int
+    width: int  # px, upright
+    height: int
+    mtime_ns: int | None = None  # of the file when it was read
+    taken_at: str | None = None  # ISO 8601, local time as in EXIF
+    added_at: str = ""  # ISO 8601, UTC
+    caption: str = ""
+    metadata: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A record with what is stored beside it. A thumbnail is WebP; None where one of this content hash is kept."""
+
+    record: Record
+    embedding: Embedding
+    thumbnail: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An image that could not be used, and why, in one sentence."""
+
+    uri: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a collection found: ids and their scores (cosine), best first, and which path answered."""
+
+    ids: list[str]
+    scores: list[float]
+    via: Literal["exact", "chroma"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    id: str
+    score: float  # cosine similarity, −1…1
+    rank: int  # from 1
+    record: Record
+    fit: float  # 0…1: share of the collection's background that this hit beats, for this query
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    collection: str
+    model: str
+    fingerprint: str
+    via: str
+    took_ms: Mapping[str, float]
+    hits: list[Hit]
+    weak: bool  # nothing here fits well
+    size: int  # images in the collection (before any filter)
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionInfo:
+    name: str
+    version: str
+    model: str  # the encoder's name in the grammar of docs/architecture.md
+    fingerprint: str
+    dim: int
+    created_at: str
+    read_only: bool
+    description: str = ""
+
+
+class Encoder(Protocol):
+    """Turns texts and images into Embeddings. Thread-safe."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def dim(self) -> int: ...
+    @property
+    def preprocess(self) -> Preprocess: ...
+
+    def encode_texts(self, texts: Sequence[str]) -> Embeddings:
+        """Returns float32 (len(texts), dim), rows L2-normalised, in the order given."""
+        ...
+
+    def encode_images(self, pixels: NDArray[np.uint8]) -> Embeddings:
+        """Takes uint8 (n, h, w, 3) at `preprocess.size`; returns float32 (n, dim), rows L2-normalised."""
+        ...
+
+
+class Collection(Protocol):
+    """A named set of images embedded by exactly one encoder. Thread-safe; one process writes."""
+
+    @property
+    def info(self) -> CollectionInfo: ...
+    def __len__(self) -> int: ...
+
+    def search(self, vector: Embedding, *, top_k: int, where: Where = ()) -> Found: ...
+
+    def records(self, ids: Sequence[str]) -> dict[str, Record]:
+        """Those of the ids that are here."""
+        ...
+
+    def embeddings(self, ids: Sequence[str]) -> dict[str, Embedding]:
+        """Those of the ids that are here."""
+        ...
+
+    def background(self, most: int = 2000) -> Embeddings:
+        """A fixed random sample of the collection, (min(most, len), dim); the same until the collection changes."""
+        ...
+
+    def has_field(self, name: str) -> bool:
+        """Whether a filter can name it: a field of every record, or one in the metadata of some."""
+        ...
+
+    def fields(self) -> dict[str, list[Scalar]]:
+        """Metadata fields and up to 50 of the commonest values of each, for the filter."""
+        ...
+
+    def page(self, *, offset: int, count: int, where: Where = ()) -> list[Record]:
+        """Records, newest first."""
+        ...
+
+    def matching(self, where: Where) -> int:
+        """How many records fulfil the filter."""
+        ...
+
+    def thumbnail(self, id: str) -> bytes | None: ...
+
+    def original(self, id: str) -> BinaryIO:
+        """The original's bytes, opened. Raises: ItemNotFound, SourceError where it is gone."""
+        ...
+
+    def put(self, items: Sequence[Item]) -> None:
+        """Adds or replaces by record id; returns when committed and synced: this is the acknowledgement.
+
+        A put whose uri is there under another id replaces that one. Raises: DiskFull, ReadOnly, ValueError for an
+        embedding that is not finite, not normalised or of another dimension (nothing of the batch is kept then).
+        """
+        ...
+
+    def remove(self, ids: Sequence[str]) -> int:
+        """How many were there and are gone now (committed and synced)."""
+        ...
+
+    def known(self, source: str) -> Iterator[Record]:
+        """All records whose uri begins with source + '/'."""
+        ...
+
+    def by_hash(self, hashes: Sequence[str]) -> dict[str, tuple[Record, Embedding]]:
+        """One record and its embedding for each content hash that is here."""
+        ...
+
+    def set_source(self, name: str, root: Path | None) -> None:
+        """Remembers where the files of a source are: a folder, or None for uploads."""
+        ...
+
+    def sources(self) -> dict[str, Path | None]: ...
+
+    def set_failures(self, source: str, failures: Sequence[Failure]) -> None:
+        """Replaces the list of unusable files of a source."""
+        ...
+
+    def failures(self) -> list[Failure]: ...
+
+    def health(self) -> dict[str, Scalar]:
+        """rows, via, index ("ready", "building", "down", "off"), watermark, sequence."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Holder(Protocol):
+    """The process that writes in a data folder. `address` is None where it serves no API."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def address(self) -> str | None: ...
+    @property
+    def token(self) -> str: ...
+
+
+class Library(Protocol):
+    """Collections by name. Raises: CollectionNotFound, CollectionExists, ReadOnly, StoreBusy."""
+
+    @property
+    def read_only(self) -> bool: ...
+    @property
+    def holder(self) -> Holder | None:
+        """This process as others see it, where it is the one that writes."""
+        ...
+
+    def announce(self, address: str) -> None:
+        """Tells commands that want to write where this process takes their jobs."""
+        ...
+
+    def start_index(self) -> None:
+        """Keeps every writable collection in the index from now on; returns at once."""
+        ...
+
+    def list(self) -> list[CollectionInfo]: ...
+    def open(self, name: str) -> Collection:
+        """The one open object of that name; opened on first use."""
+        ...
+
+    def create(self, name: str, *, model: str, fingerprint: str, dim: int, description: str = "") -> Collection: ...
+    def delete(self, name: str) -> None: ...
+    def keep_upload(self, data: bytes, suffix: str) -> str:
+        """Keeps an uploaded original by hash, synced before it returns; returns its path relative to uploads."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file that a source offers."""
+
+    uri: str
+    size_bytes: int
+    mtime_ns: int
+    path: Path
+    name: str = ""  # as the person knows it, where the uri does not say
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An original that the library keeps: its path relative to uploads, and the name that it came with."""
+
+    path: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SentArchive:
+    """A zip archive that was sent here: where it is kept until its job is done, and the name that it came with."""
+
+    path: str
+    name: str
+
+
+class Source(Protocol):
+    """Where images come from."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def root(self) -> Path | None: ...
+    @property
+    def scope(self) -> str | None:
+        """How the uris begin of which `files` names all: known ones that it does not name are gone. None: some only."""
+        ...
+
+    def files(self) -> Iterator[SourceFile | Failure]:
+        """Every file that may be an image, in a stable order; a Failure for what can't be read."""
+        ...

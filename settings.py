@@ -1,0 +1,99 @@
+"""The settings: read once from the environment into one frozen value; a wrong one is refused by name."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+PREFIX = "SIGHTLINE_"
+
+
+class BadSetting(ValueError):
+    """A variable whose value can't be used; the message names variable, value and expected form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """docs/settings.md says what each is for; the variable's name is SIGHTLINE_ and the field's, but for PORT."""
+
+    data_dir: Path = Path("data")
+    model: str = "pocket"
+    collection: str = ""  # the one that answers where none is named; "" means the only one, or the gallery
+    chroma_url: str = ""
+    exact_up_to: int = 10_000  # images; the measured break-even of exact scan and Chroma
+    host: str = "127.0.0.1"
+    port: int | None = None  # None: 7860 for `ui`, 8080 for `serve`
+    max_image_mb: int = 50
+    max_upload_mb: int = 2_000
+    sources: tuple[Path, ...] = field(default=())
+    offline: bool = False
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Raises: BadSetting."""
+    readers: dict[str, Callable[[str, str], object]] = {
+        "data_dir": _path,
+        "model": _text,
+        "collection": _text,
+        "chroma_url": _url,
+        "exact_up_to": _whole(0, 10_000_000),
+        "host": _text,
+        "max_image_mb": _whole(1, 1_000),
+        "max_upload_mb": _whole(1, 100_000),
+        "sources": _paths,
+        "offline": _boolean,
+    }
+    known = {PREFIX + name.upper(): name for name in readers}
+    for variable in environment:
+        if variable.startswith(PREFIX) and variable not in known:
+            raise BadSetting(f"{variable} is not a setting of Sightline; known are {', '.join(sorted(known))}.")
+    values: dict[str, object] = {
+        name: readers[name](variable, environment[variable])
+        for variable, name in known.items()
+        if environment.get(variable, "").strip()
+    }
+    for variable in ("PORT", "SAGEMAKER_BIND_TO_PORT"):  # the platform's word is the last
+        if environment.get(variable, "").strip():
+            values["port"] = _whole(1, 65_535)(variable, environment[variable])
+    return Settings(**values)  # type: ignore[arg-type]  # each reader returns its field's type
+
+
+def _text(variable: str, value: str) -> str:
+    return value.strip()
+
+
+def _path(variable: str, value: str) -> Path:
+    return Path(value.strip()).expanduser()
+
+
+def _paths(variable: str, value: str) -> tuple[Path, ...]:
+    paths = tuple(Path(entry.strip()).expanduser() for entry in value.split(":") if entry.strip())
+    for path in paths:
+        if not path.is_absolute():
+            raise BadSetting(
+                f"{variable}={value!r}: expected absolute folders separated by ':', and {path} is not one."
+            )
+    return paths
+
+
+def _url(variable: str, value: str) -> str:
+    if not value.strip().startswith(("http://", "https://")):
+        raise BadSetting(f"{variable}={value!r}: expected an address such as http://chroma:8000.")
+    return value.strip()
+
+
+def _boolean(variable: str, value: str) -> bool:
+    words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+    if value.strip().lower() not in words:
+        raise BadSetting(f"{variable}={value!r}: expected 1 or 0.")
+    return words[value.strip().lower()]
+
+
+def _whole(least: int, most: int) -> Callable[[str, str], int]:
+    def read(variable: str, value: str) -> int:
+        if not value.strip().isdecimal() or not least <= int(value) <= most:
+            raise BadSetting(f"{variable}={value!r}: expected a whole number from {least:,} to {most:,}.")
+        return int(value)
+
+    return read

@@ -1,0 +1,85 @@
+"""The SQLite file of a catalog: its schema, how it is opened and shipped, what its errors mean; no rows."""
+
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote
+
+from search.errors import DiskFull, StoreUnavailable
+from search.types import Scalar
+from store.filters import holds
+
+Mode = Literal["write", "read", "immutable"]
+
+_SCHEMA = """
+CREATE TABLE state (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE records (
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, uri TEXT NOT NULL UNIQUE, content_hash TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL, mtime_ns INTEGER, taken_at TEXT,
+    added_at TEXT NOT NULL, caption TEXT NOT NULL, metadata TEXT NOT NULL) STRICT;
+CREATE INDEX records_by_hash ON records (content_hash);
+CREATE INDEX records_by_added ON records (added_at, seq);
+CREATE TABLE embeddings (seq INTEGER PRIMARY KEY, packed BLOB NOT NULL, checksum INTEGER NOT NULL) STRICT;
+CREATE TABLE removals (seq INTEGER PRIMARY KEY, gone INTEGER NOT NULL) STRICT;
+CREATE TABLE sources (name TEXT PRIMARY KEY, root BLOB) STRICT;
+CREATE TABLE failures (source TEXT NOT NULL, uri TEXT NOT NULL, code TEXT NOT NULL, message TEXT NOT NULL) STRICT;
+INSERT INTO state VALUES ('sequence', 0), ('watermark', 0), ('token', '');
+"""
+
+
+def connect(path: Path, *, mode: Mode) -> sqlite3.Connection:
+    if mode == "read" and not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists():
+        mode = "immutable"  # a log can't be made there, and none is in use
+    options = {"write": "mode=rw", "read": "mode=ro", "immutable": "mode=ro&immutable=1"}[mode]
+    connection = sqlite3.connect(
+        f"file:{quote(str(path))}?{options}", uri=True, isolation_level=None, check_same_thread=False
+    )
+    if mode == "write":
+        connection.execute("PRAGMA synchronous = FULL")
+    connection.create_function("holds", 2, holds, deterministic=True)
+    return connection
+
+
+def create(path: Path) -> None:
+    """An empty catalog, in write-ahead-log mode."""
+    with sqlite_errors():
+        connection = sqlite3.connect(path, isolation_level=None)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+        finally:
+            connection.close()
+
+
+def finish(path: Path) -> None:
+    """Makes a closed catalog fit to ship: compact, one file, to be opened read-only."""
+    with sqlite_errors():
+        connection = sqlite3.connect(path, isolation_level=None)
+        try:
+            connection.execute("DELETE FROM removals")
+            connection.execute("PRAGMA journal_mode = DELETE")
+            connection.execute("VACUUM")
+        finally:
+            connection.close()
+
+
+@contextmanager
+def sqlite_errors() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            raise DiskFull("The disk is full: nothing of this was kept. Free some space and try again.") from error
+        raise StoreUnavailable(f"The collection's catalog can't be used: {error}.") from error
+
+
+def one(connection: sqlite3.Connection, sql: str, values: Sequence[Scalar] = ()) -> Any:
+    return connection.execute(sql, values).fetchone()[0]
+
+
+def run(connection: sqlite3.Connection, sql: str, *values: object) -> None:
+    connection.execute(sql, values)

@@ -1,0 +1,116 @@
+"""Files beside the catalog: thumbnails by content hash, originals under a source's root, writes that last."""
+
+import errno
+import os
+import re
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from search.errors import DiskFull, SourceError, StoreUnavailable
+
+_HASH = re.compile(r"[A-Za-z0-9_-]{2,128}")
+
+
+def is_hash(text: str) -> bool:
+    """Whether it may be part of a file name here."""
+    return _HASH.fullmatch(text) is not None
+
+
+@contextmanager
+def disk_errors(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(f"The disk is full: {what} was not kept. Free some space and try again.") from error
+        raise StoreUnavailable(f"{what.capitalize()} can't be written: {error.strerror}.") from error
+
+
+def write_atomically(path: Path, data: bytes, *, sync: bool = False) -> None:
+    """A reader sees the old file or the new one; with `sync` so does whoever looks after a power cut."""
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with partial.open("xb") as file:
+            file.write(data)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
+    if sync:
+        sync_folder(path.parent)
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    with disk_errors(path.name):
+        write_atomically(path, data, sync=True)
+
+
+def sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def thumbnail_path(folder: Path, content_hash: str) -> Path:
+    return folder / "thumbs" / content_hash[:2] / f"{content_hash}.webp"
+
+
+def write_thumbnail(folder: Path, content_hash: str, data: bytes) -> bool:
+    """Whether it was new. Not synced: a lost thumbnail is made again, a lost record is not."""
+    path = thumbnail_path(folder, content_hash)
+    if path.exists():
+        return False
+    with disk_errors("a thumbnail"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, data)
+    return True
+
+
+def read_thumbnail(folder: Path, content_hash: str) -> bytes | None:
+    if not is_hash(content_hash):
+        return None
+    with suppress(OSError):
+        return thumbnail_path(folder, content_hash).read_bytes() or None
+    return None
+
+
+def remove_thumbnails(folder: Path, content_hashes: list[str]) -> None:
+    for content_hash in content_hashes:
+        with suppress(OSError):
+            thumbnail_path(folder, content_hash).unlink()
+
+
+def open_original(root: Path, relative: str) -> BinaryIO:
+    """Opens a regular file under the root, whatever the name is made of and whatever changes meanwhile."""
+    name = relative.rpartition("/")[2]
+    try:
+        inside = root.resolve(strict=True)
+        parts = (inside / relative).resolve(strict=True).relative_to(inside).parts
+        return os.fdopen(_open_below(inside, parts), "rb")
+    except (OSError, ValueError, RuntimeError) as error:
+        raise SourceError(f"The original of {name!r} is not where it was; index its folder again.") from error
+
+
+def _open_below(folder: Path, parts: tuple[str, ...]) -> int:
+    """Walks resolved parts from handle to handle, so that a link put there after the check is not followed."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    for number, part in enumerate(parts, start=1):
+        kind = os.O_DIRECTORY if number < len(parts) else os.O_NONBLOCK  # a pipe must not hold us up
+        above = handle
+        try:
+            handle = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | kind, dir_fd=above)
+        finally:
+            os.close(above)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise ValueError("not a regular file")
+    return handle

@@ -1,0 +1,239 @@
+"""Collections by name in a data folder: which there are, which version of each is served, who may write."""
+
+import hashlib
+import logging
+import re
+import secrets
+import shutil
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from search.errors import CollectionError, CollectionExists, CollectionNotFound, ReadOnly, StoreUnavailable
+from search.types import Collection, CollectionInfo
+from store import files, manifest
+from store.collection import StoredCollection, create_folder, open_in
+from store.database import Mode
+from store.lock import Holder, Lock
+
+if TYPE_CHECKING:
+    from store.indexer import Indexer
+
+log = logging.getLogger(__name__)
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,63}")
+_VERSION = re.compile(r"[0-9a-f]{16}")
+_SUFFIX = re.compile(r"\.[a-z0-9]{1,5}")
+
+
+class LocalLibrary:
+    """The collections of one data folder, and the read-only ones that come with the product."""
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        bundled: Sequence[tuple[str, Path]] = (),
+        exact_up_to: int = 10_000,
+        chroma_url: str | None = None,
+        write: bool = True,
+    ) -> None:
+        self._data_dir, self._bundled, self._exact_up_to = data_dir, dict(bundled), exact_up_to
+        self._open: dict[str, StoredCollection] = {}
+        self._changing = threading.RLock()
+        self._chroma_url = chroma_url
+        self._indexer: Indexer | None = None
+        self._lock: Lock | None = None
+        if write:
+            with files.disk_errors("the data folder"):
+                for folder in (self._collections, self._uploads):
+                    folder.mkdir(parents=True, exist_ok=True)
+            self._lock = Lock(data_dir)
+            self._sweep()
+
+    @property
+    def _collections(self) -> Path:
+        return self._data_dir / "collections"
+
+    @property
+    def _uploads(self) -> Path:
+        return self._data_dir / "uploads"
+
+    @property
+    def read_only(self) -> bool:
+        return self._lock is None
+
+    @property
+    def holder(self) -> Holder | None:
+        """This process as others see it, where it is the one that writes."""
+        return self._lock.holder if self._lock else None
+
+    def announce(self, address: str) -> None:
+        """Tells commands that want to write where this process takes their jobs."""
+        if self._lock:
+            self._lock.announce(address)
+
+    def start_index(self) -> None:
+        """Keeps every writable collection in Chroma from now on; to be called once the app is up. Returns at once."""
+        from store.chroma_server import ChromaServer
+        from store.indexer import Indexer
+
+        self._refuse_if_read_only()
+        with self._changing:
+            if self._indexer:
+                return
+            indexer = Indexer(self._chroma_url or ChromaServer(self._data_dir / "chroma"))
+            for name in self._served():
+                with suppress(StoreUnavailable):  # `list` logs it
+                    self.open(name)
+            for collection in self._open.values():
+                if not collection.info.read_only:
+                    collection.index_with(indexer)
+            indexer.start()
+            self._indexer = indexer
+
+    def list(self) -> list[CollectionInfo]:
+        """The bundled ones first, then by name; a damaged one is left out and logged."""
+        own = sorted(self._served().items(), key=lambda pair: pair[0].casefold())
+        bundled = [(name, folder) for name, folder in self._bundled.items() if name not in dict(own)]
+        found = []
+        for name, folder in bundled + own:
+            try:
+                found.append(self._info(name, folder))
+            except StoreUnavailable as error:
+                log.error("collection_unusable=%r reason=%r", name, str(error))
+        return found
+
+    def open(self, name: str) -> Collection:
+        with self._changing:
+            if name not in self._open:
+                opened = self._open[name] = self._opened(name)
+                if self._indexer and not opened.info.read_only:
+                    opened.index_with(self._indexer)
+            return self._open[name]
+
+    def create(self, name: str, *, model: str, fingerprint: str, dim: int, description: str = "") -> Collection:
+        self._refuse_if_read_only()
+        _check_name(name)
+        with self._changing:
+            taken = {other.casefold(): other for other in [*self._bundled, *self._served()]}
+            if name.casefold() in taken:
+                raise CollectionExists(
+                    f"There is a collection {taken[name.casefold()]!r} already; choose another name."
+                )
+            info = manifest.new_info(name, model=model, fingerprint=fingerprint, dim=dim, description=description)
+            folder = self._collections / name / info.version
+            create_folder(folder, info)
+            files.write_durably(folder.parent / "current", f"{info.version}\n".encode())
+            files.sync_folder(self._collections)
+            return self.open(name)
+
+    def delete(self, name: str) -> None:
+        self._refuse_if_read_only()
+        with self._changing:
+            if name not in self._served():
+                if name in self._bundled:
+                    raise ReadOnly(f"The collection {name!r} comes with Sightline and can't be deleted.")
+                raise _not_found(name)
+            gone = self._collections / f".deleted-{secrets.token_hex(8)}"
+            with files.disk_errors(f"the collection {name!r}"):
+                (self._collections / name).rename(gone)
+                files.sync_folder(self._collections)
+            collection = self._open.pop(name, None)
+        if collection is not None:  # outside: it may wait for Chroma, and other collections must not
+            collection.close()
+            if self._indexer and collection.index:
+                self._indexer.forget(collection.index)
+        shutil.rmtree(gone, ignore_errors=True)
+
+    def keep_upload(self, data: bytes, suffix: str) -> str:
+        self._refuse_if_read_only()
+        content_hash = hashlib.sha256(data).hexdigest()
+        kept = suffix.lower() if _SUFFIX.fullmatch(suffix.lower()) else ""
+        relative = f"{content_hash[:2]}/{content_hash}{kept}"
+        path = self._uploads / relative
+        if not path.exists():
+            with files.disk_errors("the upload"):
+                path.parent.mkdir(exist_ok=True)
+                files.write_atomically(path, data, sync=True)
+                files.sync_folder(self._uploads)
+        return relative
+
+    def close(self) -> None:
+        with self._changing:
+            if self._indexer:
+                self._indexer.stop()
+            for collection in self._open.values():
+                collection.close()
+            self._open.clear()
+            if self._lock:
+                self._lock.close()
+                self._lock = None
+
+    def _served(self) -> dict[str, Path]:
+        """The folder of the served version of each collection of the user's."""
+        served = {}
+        with suppress(FileNotFoundError):
+            for pointer in self._collections.glob("[!.]*/current"):
+                version = pointer.read_text(errors="replace").strip()
+                if _VERSION.fullmatch(version):
+                    served[pointer.parent.name] = pointer.parent / version
+        return served
+
+    def _info(self, name: str, folder: Path) -> CollectionInfo:
+        own = folder.parent.parent == self._collections
+        info = manifest.read(folder, read_only=self.read_only or not own)
+        return info if info.name == name else replace(info, name=name)
+
+    def _opened(self, name: str) -> StoredCollection:
+        served = self._served()
+        if name in served:
+            mode: Mode = "read" if self.read_only else "write"
+            folder, uploads = served[name], self._uploads
+            return open_in(folder, self._info(name, folder), mode=mode, uploads=uploads, exact_up_to=self._exact_up_to)
+        if name in self._bundled:
+            folder = self._bundled[name]
+            return open_in(folder, self._info(name, folder), mode="immutable", exact_up_to=self._exact_up_to)
+        raise _not_found(name)
+
+    def _refuse_if_read_only(self) -> None:
+        if self._lock is None:
+            raise ReadOnly("This data folder is open for reading only.")
+
+    def _sweep(self) -> None:
+        """What a process that was killed had begun to delete, or to create and not named."""
+        for folder in self._collections.iterdir():
+            if folder.is_dir() and (folder.name.startswith(".deleted-") or not (folder / "current").exists()):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def open_library(
+    data_dir: Path,
+    *,
+    bundled: Sequence[tuple[str, Path]] = (),
+    exact_up_to: int = 10_000,
+    chroma_url: str | None = None,
+    write: bool = True,
+) -> LocalLibrary:
+    """Raises: StoreBusy where another process has the data folder open for writing."""
+    return LocalLibrary(data_dir, bundled=bundled, exact_up_to=exact_up_to, chroma_url=chroma_url, write=write)
+
+
+def open_folder(folder: Path) -> Collection:
+    """A collection folder by itself, read-only: a release, or the bundled gallery."""
+    return open_in(folder, manifest.read(folder, read_only=True), mode="immutable")
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name) or name[-1] in " .":
+        raise CollectionError(
+            f"{name[:64]!r} can't be a collection's name: use 1 to 64 letters, digits, spaces, and _ . - inside; "
+            "begin with a letter or digit, end with no space or dot."
+        )
+
+
+def _not_found(name: str) -> CollectionNotFound:
+    return CollectionNotFound(f"There is no collection {name[:64]!r}; `collections` lists those there are.")

@@ -1,0 +1,157 @@
+"""The page for everyone: by keyboard alone, on a phone, in the dark, with a screen reader."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.browser.steps import box, expect_first, picture, pictures, search
+
+PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
+
+
+def serious(page: Page) -> list[str]:
+    violations = Axe().run(page).response["violations"]
+    return [
+        f"{found['id']}: {node['html'][:200]}"
+        for found in violations
+        if found["impact"] in ("serious", "critical")
+        for node in found["nodes"]
+    ]
+
+
+def test_a_search_by_keyboard_alone(page: Page, address: str) -> None:
+    page.goto(address)
+    expect(pictures(page)).to_have_count(10)
+    page.keyboard.press("/")
+    expect(box(page)).to_be_focused()
+    page.keyboard.type("red")
+    page.keyboard.press("Enter")
+    expect_first(page, "red square")
+    page.keyboard.press("ArrowDown")
+    expect(picture(page, "red square")).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    expect(picture(page, "scarlet square")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("complementary", name="Picture").get_by_role("heading", level=2)).to_have_text(
+        "scarlet square"
+    )
+    page.keyboard.press("Escape")
+    expect(picture(page, "scarlet square")).to_be_focused()
+    page.keyboard.press("x")
+    expect(page.get_by_role("region", name="Selection")).to_contain_text("1 picture selected")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("region", name="Selection")).to_be_hidden()
+    page.keyboard.press("s")
+    expect_first(page, "vermilion square", "red square")
+    expect(picture(page, "vermilion square")).to_be_focused()
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog", name="Keyboard")).to_be_hidden()
+
+
+def test_arrows_up_and_down_go_to_the_nearest_picture_of_the_row(page: Page, address: str) -> None:
+    page.goto(f"{address}?q=red&collection=many")
+    pictures(page).first.focus()
+    page.keyboard.press("ArrowDown")
+    focused = page.evaluate("document.activeElement.getBoundingClientRect().left")
+    assert focused == pictures(page).first.bounding_box()["x"]  # type: ignore[index]
+    page.keyboard.press("ArrowUp")
+    expect(pictures(page).first).to_be_focused()
+
+
+@pytest.mark.parametrize("settings", [PHONE], ids=["phone"])
+def test_a_phone_shows_two_or_three_columns_and_a_detail_on_the_whole_screen(page: Page, address: str) -> None:
+    page.goto(address)
+    search(page, "red")
+    expect_first(page, "red square")
+    tops = [pictures(page).nth(n).bounding_box()["y"] for n in range(4)]  # type: ignore[index]
+    assert tops.count(tops[0]) in (2, 3)
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    picture(page, "red square").tap()
+    panel = page.get_by_role("complementary", name="Picture")
+    expect(panel.get_by_role("heading", name="red square")).to_be_visible()
+    assert panel.bounding_box() == {"x": 0, "y": 0, "width": 360, "height": 740}
+    panel.get_by_role("button", name="Similar").tap()
+    expect(panel).to_be_hidden()
+    expect_first(page, "scarlet square")
+
+
+@pytest.mark.parametrize("settings", [{"viewport": {"width": 768, "height": 1024}}], ids=["tablet"])
+def test_on_a_tablet_panels_lie_over_the_pictures_and_leave_the_rest_free(page: Page, address: str) -> None:
+    page.goto(f"{address}?q=red")
+    picture(page, "scarlet square").click()
+    panel = page.get_by_role("complementary", name="Picture").bounding_box()
+    assert panel is not None and (panel["x"], panel["width"]) == (768 - 440, 440)
+    picture(page, "red square").click(position={"x": 10, "y": 60})
+    expect(page.get_by_role("complementary", name="Picture").get_by_role("heading", level=2)).to_have_text("red square")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Filters").click()
+    expect(page.get_by_role("complementary", name="Filters")).to_be_visible()
+    page.mouse.click(700, 900)
+    expect(page.get_by_role("complementary", name="Filters")).to_be_hidden()
+
+
+@pytest.mark.parametrize("settings", [PHONE], ids=["phone"])
+def test_what_is_touched_on_a_phone_is_40_px_large(page: Page, address: str) -> None:
+    page.goto(f"{address}?q=red&not=blue")
+    expect_first(page, "red square")
+    picture(page, "red square").tap()
+    expect(page.get_by_role("complementary", name="Picture").get_by_role("heading", level=3).first).to_be_visible()
+    small = page.evaluate(
+        """(where) => [...document.querySelectorAll(where)]
+        .filter((button) => button.offsetParent && !button.closest(".chip, .visually-hidden"))
+        .filter((button) => button.offsetWidth < 40 || button.offsetHeight < 40)
+        .map((button) => button.getAttribute("aria-label") ?? button.textContent)""",
+        "#query_box button, #masthead button, #views [role=tab], #detail header button, .detail-actions button",
+    )
+    assert small == []
+
+
+@pytest.mark.parametrize("settings", [{"color_scheme": "dark"}], ids=["dark"])
+def test_the_dark_theme_follows_the_system(page: Page, address: str) -> None:
+    page.goto(address)
+    expect(pictures(page)).to_have_count(10)
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    ink = page.evaluate("getComputedStyle(document.querySelector('.welcome h1')).color")
+    assert (background, ink) == ("rgb(16, 17, 20)", "rgb(236, 236, 238)")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"color_scheme": "light"}, {"color_scheme": "dark"}, PHONE],
+    ids=["light", "dark", "phone"],
+)
+def test_no_serious_violation_on_any_view(page: Page, address: str) -> None:
+    page.goto(address)
+    expect(page.get_by_role("heading", name="Find pictures by what they show")).to_be_visible()
+    found = serious(page)
+    search(page, "red -blue")
+    page.get_by_role("button", name="Filters").click()
+    page.get_by_role("checkbox", name="warm").check()
+    expect(pictures(page)).to_have_count(6)
+    found += serious(page)
+    page.get_by_role("button", name="Close filters").click()
+    picture(page, "red square").click()
+    expect(page.locator(".shares li")).to_have_count(2)
+    found += serious(page)
+    page.keyboard.press("Escape")
+    picture(page, "red square").focus()
+    page.keyboard.press("x")
+    found += serious(page)
+    page.get_by_role("tab", name="Library").click()
+    page.get_by_role("button", name="Add pictures to colours").click()
+    found += serious(page)
+    page.get_by_role("button", name="New collection").click()
+    found += serious(page)
+    assert found == []
+
+
+def test_the_pages_title_and_preview_are_its_own(page: Page, address: str) -> None:
+    page.goto(address)
+    expect(page).to_have_title("Sightline")
+    assert page.locator("meta[name=description]").get_attribute("content", timeout=1000) == (
+        "Search your own images by meaning: type words, drop a picture, mix both."
+    )
+    assert page.locator("meta[property='og:title']").get_attribute("content") == "Sightline"
+    assert page.locator("meta[name='twitter:creator']").count() == 0

@@ -1,0 +1,202 @@
+"""What can be done with what was found: open, select, take away, filter, go back."""
+
+import csv
+import io
+import zipfile
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.steps import BLUE, RED_FIRST, box, chips, drop, expect_first, picture, pictures, search
+
+
+def test_the_detail_shows_the_facts_and_each_parts_share(page: Page, address: str) -> None:
+    page.goto(address)
+    search(page, "red -blue")
+    picture(page, "magenta square").click()
+    panel = page.get_by_role("complementary", name="Picture")
+    expect(panel.get_by_role("heading", name="magenta square")).to_be_visible()
+    expect(panel).to_contain_text("shots/magenta.png")
+    expect(panel).to_contain_text("64 × 48 px")
+    expect(panel.locator(".shares li")).to_have_text(["red+.71", "without blue−.18"])
+    expect(panel.get_by_role("img", name="magenta square")).to_have_js_property("complete", True)
+
+
+def test_previous_and_next_walk_through_the_results(page: Page, address: str) -> None:
+    page.goto(address)
+    search(page, "red")
+    picture(page, "red square").click()
+    panel = page.get_by_role("complementary", name="Picture")
+    expect(panel).to_contain_text("1 of 10")
+    panel.get_by_role("button", name="Next").click()
+    expect(panel.get_by_role("heading", name="scarlet square")).to_be_visible()
+    page.keyboard.press("ArrowRight")
+    expect(panel.get_by_role("heading", name="vermilion square")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(panel).to_be_hidden()
+    expect(picture(page, "vermilion square")).to_be_focused()
+
+
+def test_back_is_the_previous_query(page: Page, address: str) -> None:
+    page.goto(address)
+    search(page, "red")
+    expect_first(page, "red square")
+    search(page, "blue -green")
+    expect_first(page, "blue square")
+    page.go_back()
+    expect_first(page, "red square")
+    expect(box(page)).to_have_value("red")
+    expect(chips(page)).to_have_count(0)
+    page.go_forward()
+    expect_first(page, "blue square")
+    expect(chips(page)).to_have_text(["green"])
+
+
+def test_back_closes_the_detail_and_keeps_the_results(page: Page, address: str) -> None:
+    page.goto(address)
+    search(page, "red")
+    picture(page, "scarlet square").click()
+    panel = page.get_by_role("complementary", name="Picture")
+    expect(panel).to_be_visible()
+    page.go_back()
+    expect(panel).to_be_hidden()
+    expect(box(page)).to_have_value("red")
+
+
+def test_an_address_restores_words_items_collection_and_filter(page: Page, address: str) -> None:
+    page.goto(address)
+    page.get_by_label("Collection").select_option("colours")
+    search(page, "red -blue")
+    expect_first(page, "red square")
+    picture(page, "orange square").hover()
+    page.get_by_role("button", name="Add to the query: orange square").click()
+    page.get_by_role("button", name="Filters").click()
+    page.get_by_role("checkbox", name="warm").check()
+    expect(pictures(page)).to_have_count(5)
+    expected = [name or "" for name in (pictures(page).nth(n).get_attribute("aria-label") for n in range(5))]
+    there = page.url
+    assert parse_qs(urlsplit(there).query)["q"] == ["red"]
+    page.goto("about:blank")
+    page.goto(there)
+    expect_first(page, *expected)
+    expect(box(page)).to_have_value("red")
+    expect(chips(page)).to_have_text(["blue", "orange square"])
+    expect(page.get_by_role("list", name="Filters in use")).to_contain_text("warm")
+
+
+def test_a_dropped_picture_survives_a_reload(page: Page, address: str) -> None:
+    page.goto(address)
+    expect(pictures(page)).to_have_count(10)
+    drop(page, BLUE, name="mine.png")
+    expect_first(page, "blue square")
+    page.reload()
+    expect_first(page, "blue square")
+    expect(chips(page)).to_have_text(["mine.png"])
+
+
+def test_a_selection_is_saved_as_a_table_and_as_originals(page: Page, address: str) -> None:
+    page.goto(address)
+    search(page, "red")
+    picture(page, "red square").focus()
+    page.keyboard.press("x")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Shift+X")
+    bar = page.get_by_role("region", name="Selection")
+    expect(bar).to_contain_text("3 pictures selected")
+    with page.expect_download() as download:
+        bar.get_by_role("button", name="CSV").click()
+    rows = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text(encoding="utf-8-sig"))))
+    assert [(row["rank"], row["uri"]) for row in rows] == [
+        ("1", "shots/red.png"),
+        ("2", "shots/scarlet.png"),
+        ("3", "shots/vermilion.png"),
+    ]
+    with page.expect_download() as download:
+        bar.get_by_role("button", name="Zip").click()
+    with zipfile.ZipFile(download.value.path()) as archive:
+        assert len(archive.namelist()) == 3
+
+
+def test_the_paths_of_a_selection_are_copied(page: Page, address: str) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(address)
+    search(page, "red")
+    expect_first(page, *RED_FIRST)
+    page.get_by_role("button", name="Select", exact=True).click()
+    picture(page, "red square").click()
+    picture(page, "scarlet square").click()
+    page.get_by_role("button", name="Copy paths").click()
+    expect(page.get_by_text("Copied.")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == "shots/red.png\nshots/scarlet.png"
+
+
+def test_select_all_add_to_query_and_clear(page: Page, address: str) -> None:
+    page.goto(address)
+    search(page, "red")
+    picture(page, "blue square").focus()
+    page.keyboard.press("x")
+    bar = page.get_by_role("region", name="Selection")
+    bar.get_by_role("button", name="Select all").click()
+    expect(bar).to_contain_text("10 pictures selected")
+    bar.get_by_role("button", name="Clear the selection").click()
+    expect(bar).to_be_hidden()
+    picture(page, "blue square").focus()
+    page.keyboard.press("x")
+    bar.get_by_role("button", name="Add to query").click()
+    expect(chips(page)).to_have_text(["blue square"])
+    expect_first(page, "magenta square")
+
+
+def test_more_pictures_come_while_scrolling(page: Page, address: str) -> None:
+    page.goto(f"{address}?collection=many&q=red")
+    expect(pictures(page)).to_have_count(60)
+    pictures(page).last.scroll_into_view_if_needed()
+    expect(pictures(page)).to_have_count(90)
+
+
+def test_a_filter_is_a_chip_that_can_be_removed(page: Page, address: str) -> None:
+    page.goto(f"{address}?q=red")
+    page.get_by_role("button", name="Filters").click()
+    page.get_by_role("checkbox", name="cold").check()
+    expect(pictures(page)).to_have_count(4)
+    page.get_by_role("button", name="Remove the filter on kind").click()
+    expect(pictures(page)).to_have_count(10)
+    expect(page.get_by_role("checkbox", name="cold")).not_to_be_checked()
+
+
+def test_the_word_on_top_leads_home(page: Page, address: str) -> None:
+    page.goto(f"{address}?q=red")
+    expect_first(page, "red square")
+    page.get_by_role("link", name="Sightline, start page").click()
+    expect(page.get_by_role("heading", name="Find pictures by what they show")).to_be_visible()
+    expect(box(page)).to_have_value("")
+
+
+def test_another_collection_is_chosen(page: Page, address: str) -> None:
+    page.goto(address)
+    page.get_by_label("Collection").select_option("many")
+    expect(page.get_by_text("90 pictures, newest first")).to_be_visible()
+    assert parse_qs(urlsplit(page.url).query)["collection"] == ["many"]
+
+
+def test_a_refused_download_says_why(page: Page, address: str) -> None:
+    page.route(
+        "**/api/export.zip", lambda route: route.fulfill(status=422, json={"error": {"message": "At most 500 files."}})
+    )
+    page.goto(f"{address}?q=red")
+    picture(page, "red square").focus()
+    page.keyboard.press("x")
+    page.get_by_role("button", name="Zip").click()
+    expect(page.get_by_text("At most 500 files.")).to_be_visible()
+
+
+def test_the_same_query_again_is_no_new_entry_of_the_history(page: Page, address: str) -> None:
+    page.goto(address)
+    search(page, "red")
+    expect_first(page, "red square")
+    before = page.evaluate("history.length")
+    box(page).press("Enter")
+    expect(page.locator(".tiles.is-stale")).to_have_count(0)
+    assert page.evaluate("history.length") == before

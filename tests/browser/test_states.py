@@ -1,0 +1,115 @@
+"""What the page says where there is nothing to show, and how it keeps its head when things go wrong."""
+
+from playwright.sync_api import Page, Route, expect
+
+from tests.browser.steps import box, expect_first, picture, pictures, search
+
+SERVER = "**/gradio_api/component_server/"
+
+
+def test_an_empty_collection_says_how_to_fill_it(page: Page, address: str) -> None:
+    page.goto(f"{address}?collection=empty")
+    expect(page.get_by_role("heading", name="No pictures yet")).to_be_visible()
+    page.get_by_role("button", name="Add pictures").click()
+    expect(page.get_by_role("button", name="Add pictures to empty")).to_have_attribute("aria-expanded", "true")
+
+
+def test_a_filter_that_nothing_passes_can_be_cleared(page: Page, address: str) -> None:
+    page.goto(f'{address}?q=red&where={{"number":{{"gte":99}}}}')
+    expect(page.get_by_role("heading", name="Nothing found")).to_be_visible()
+    page.get_by_role("button", name="Clear the filters").click()
+    expect(pictures(page)).to_have_count(10)
+
+
+def test_a_filter_that_cannot_be_read_is_explained(page: Page, address: str) -> None:
+    page.goto(f'{address}?q=red&where={{"number":{{"near":1}}}}')
+    expect(page.get_by_role("heading", name="That did not work")).to_be_visible()
+    expect(page.locator(".card")).to_contain_text("known are eq, ne, gt")
+
+
+def test_an_unknown_collection_is_named_and_another_offered(page: Page, address: str) -> None:
+    page.goto(f"{address}?q=red&collection=nowhere")
+    expect(page.get_by_role("heading", name="No such collection")).to_be_visible()
+    page.get_by_role("button", name="Search “bundled” instead").click()
+    expect_first(page, "red square")
+
+
+def test_a_weak_answer_says_so_and_still_shows_the_nearest(page: Page, address: str) -> None:
+    page.goto(f"{address}?collection=many&q=red")
+    expect(page.get_by_text("Nothing here fits well.")).to_be_visible()
+    expect(pictures(page).first).to_be_visible()
+
+
+def test_old_results_stay_until_the_new_ones_come(page: Page, address: str) -> None:
+    page.goto(f"{address}?q=red")
+    expect_first(page, "red square")
+    held: list[Route] = []
+    page.route(SERVER, lambda route: held.append(route), times=1)
+    search(page, "blue")
+    expect(page.locator(".tiles.is-stale")).to_be_visible()
+    expect_first(page, "red square")
+    held[0].continue_()
+    expect_first(page, "blue square")
+    expect(page.locator(".tiles.is-stale")).to_have_count(0)
+
+
+def test_the_answer_to_an_older_query_never_replaces_a_newer_one(page: Page, address: str) -> None:
+    page.goto(f"{address}?q=green")
+    expect_first(page, "green square")
+    held: list[Route] = []
+    page.route(SERVER, lambda route: held.append(route), times=1)
+    search(page, "red")
+    expect(page.locator(".tiles.is-stale")).to_be_visible()
+    search(page, "blue")
+    expect_first(page, "blue square")
+    with page.expect_response(SERVER):
+        held[0].continue_()
+    expect_first(page, "blue square")
+    expect(box(page)).to_have_value("blue")
+
+
+def test_a_lost_connection_keeps_the_query_and_asks_again(page: Page, address: str) -> None:
+    page.goto(f"{address}?q=red")
+    expect_first(page, "red square")
+    page.context.set_offline(True)
+    search(page, "blue")
+    expect(page.get_by_role("heading", name="You are offline")).to_be_visible()
+    page.context.set_offline(False)
+    expect_first(page, "blue square")
+
+
+def test_the_bundled_model_says_what_it_knows_and_offers_another(page: Page, address: str) -> None:
+    page.goto(f"{address}?collection=bundled")
+    expect(page.get_by_text("The bundled model knows illustrations, not photographs.")).to_be_visible()
+    page.get_by_role("button", name="Use another model").click()
+    expect(page.get_by_role("dialog", name="New collection")).to_be_visible()
+
+
+def test_hostile_names_are_shown_as_they_are_and_do_nothing(page: Page, address: str) -> None:
+    page.goto(f"{address}?collection=hostile")
+    pictures(page).first.click()
+    panel = page.get_by_role("complementary", name="Picture")
+    expect(panel.get_by_role("heading", level=2)).to_contain_text("<img src=x onerror=")
+    expect(panel).to_contain_text("shots/")
+    panel.get_by_role("button", name="Add").click()
+    expect(page.get_by_role("list", name="Parts of the query")).to_contain_text("<img src=x onerror=")
+    page.get_by_role("button", name="Filters").click()
+    expect(page.get_by_role("complementary", name="Filters")).to_contain_text("<img src=x onerror=")
+    assert page.evaluate("window.harmed") is None
+
+
+def test_hostile_words_in_an_address_do_nothing(page: Page, address: str) -> None:
+    hostile = "%3Cimg%20src%3Dx%20onerror%3D%22window.harmed%3D1%22%3E"
+    page.goto(f"{address}?q={hostile}&not={hostile}&where=[1]&open={hostile}")
+    expect(pictures(page)).to_have_count(10)
+    expect(page.locator(".chip.minus")).to_have_count(1)
+    assert page.evaluate("window.harmed") is None
+
+
+def test_a_forged_item_in_an_address_is_named(page: Page, address: str) -> None:
+    page.goto(f"{address}?like=../../etc/passwd")
+    expect(page.locator(".card")).to_contain_text("An item's id is 1 to 64 letters")
+    page.goto(f"{address}?like=gone-id")
+    expect(page.locator(".card")).to_contain_text("which is not in this collection")
+    page.get_by_role("button", name="Start over").click()
+    expect(picture(page, "red square")).to_be_visible()

@@ -1,0 +1,86 @@
+"""A workspace over the real store with a few plain-coloured pictures, for tests of what serves it."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from search.images.decoder import Decoder
+from search.jobs import Jobs
+from search.kept_images import KeptImages
+from search.types import Encoder, Item, Record
+from search.workspace import ModelChoice, Workspace
+from store.library import open_library
+from store.sources import open_sources
+from tests.fakes import FakeEncoder
+
+COLOURS = {
+    "red": (255, 0, 0),
+    "green": (0, 255, 0),
+    "blue": (0, 0, 255),
+    "yellow": (255, 255, 0),
+}
+MAX_IMAGE_BYTES = 2**20
+
+
+def picture(colour: str, size: tuple[int, int] = (32, 24), kind: str = "PNG") -> bytes:
+    data = io.BytesIO()
+    Image.new("RGB", size, COLOURS[colour]).save(data, kind)
+    return data.getvalue()
+
+
+def open_workspace(data_dir: Path, *, write: bool = True, encoder: Encoder | None = None) -> Workspace:
+    """The collection `colours`, in which each picture's id is its colour; made where it is not there yet."""
+    made = encoder or FakeEncoder()
+    decoder = Decoder(workers=1, max_bytes=MAX_IMAGE_BYTES)
+    library = open_library(data_dir, write=write)
+    workspace = Workspace(
+        library,
+        load_encoder=lambda name: made,
+        decoder=decoder,
+        kept=KeptImages(),
+        models=[ModelChoice("fake", "Fake", "Knows colours.")],
+        default="colours",
+    )
+    if write:
+        workspace.jobs = Jobs(
+            data_dir / "jobs",
+            open_collection=library.open,
+            open_engine=workspace.engine,
+            open_sources=lambda spec, collection: open_sources(
+                spec.paths,
+                spec.uploads,
+                spec.archives,
+                known=collection.sources(),
+                uploads_dir=data_dir / "uploads",
+                keep=library.keep_upload,
+                max_bytes=MAX_IMAGE_BYTES,
+            ),
+            decoder=decoder,
+        )
+        if not library.list():
+            workspace.create("colours", model="fake", description="Four colours")
+            fill(workspace)
+    return workspace
+
+
+def fill(workspace: Workspace) -> None:
+    engine = workspace.engine("colours")
+    engine.collection.set_source("uploads", None)
+    items = []
+    for number, colour in enumerate(COLOURS):
+        data = picture(colour)
+        record = Record(
+            id=colour,
+            uri=f"uploads/{workspace.library.keep_upload(data, '.png')}",
+            content_hash=f"{number:064x}",
+            size_bytes=len(data),
+            width=32,
+            height=24,
+            caption=f"=plain {colour}",
+            metadata={"year": 2020 + number},
+        )
+        embedding = engine.encoder.encode_images(np.full((1, 8, 8, 3), COLOURS[colour], np.uint8))[0]
+        items.append(Item(record, embedding, picture(colour, kind="WEBP")))
+    engine.collection.put(items)

@@ -1,0 +1,41 @@
+"""Sightline as a process of its own, for the tests that look at it from outside."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+@contextmanager
+def served_ui(data_dir: Path, **environment: str) -> Iterator[str]:
+    """`python app.py ui` on a free port; yields host:port once it answers."""
+    process = subprocess.Popen(
+        [sys.executable, "app.py", "ui"],
+        cwd=ROOT,
+        env={**os.environ, "PORT": _free_port(), "SIGHTLINE_DATA_DIR": str(data_dir), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        said = next((line for line in process.stdout if "http://" in line), "")
+        found = re.search(r"http://([\w.]+:\d+)", said)
+        assert found, f"it ended with {process.wait(10)} and never said its address"
+        yield found.group(1)
+    finally:
+        process.terminate()
+        assert process.wait(30) == 0
+        process.stdout.close()
+
+
+def _free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])

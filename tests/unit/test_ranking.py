@@ -1,0 +1,36 @@
+"""How well a hit fits is said relative to the rest of the collection, and to what ordinary words find in it."""
+
+import numpy as np
+import pytest
+
+from search.ranking import LEAST_BACKGROUND, ORDINARY_SHARE, fits, least_usual
+
+VECTOR = np.array([1, 0], np.float32)
+
+
+def background(*scores: float) -> np.ndarray:
+    return np.array([(score, np.sqrt(1 - score**2)) for score in scores], np.float32)
+
+
+def test_fit_is_the_share_of_the_background_beaten() -> None:
+    assert fits([0.95, 0.25, 0.05], background(0.1, 0.2, 0.3, 0.4), VECTOR) == [1.0, 0.5, 0.0]
+
+
+def test_without_a_background_everything_fits() -> None:
+    assert fits([0.1], background()[:0].reshape(0, 2), VECTOR) == [1.0]
+
+
+def test_the_yardstick_is_what_few_ordinary_words_stay_below() -> None:
+    words = np.array([(np.cos(a), np.sin(a)) for a in np.linspace(0, np.pi / 2, 101)], np.float32)
+    usual = background(*[1.0] * LEAST_BACKGROUND)
+    assert least_usual(words, usual) == pytest.approx(np.cos(np.pi / 2 * (1 - ORDINARY_SHARE)), abs=1e-4)
+
+
+def test_only_the_best_hit_of_each_word_counts() -> None:
+    words = np.array([(1, 0)] * 10, np.float32)
+    assert least_usual(words, background(0.9, *[0.1] * LEAST_BACKGROUND)) == pytest.approx(0.9)
+
+
+def test_a_tiny_collection_has_no_yardstick() -> None:
+    words = np.array([(1, 0)], np.float32)
+    assert least_usual(words, background(*[0.1] * (LEAST_BACKGROUND - 1))) == -1.0

@@ -1,0 +1,74 @@
+"""A setting is read from its variable, or refused with variable, value and expected form."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from settings import BadSetting, Settings, read_settings
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_nothing_set_gives_the_defaults() -> None:
+    assert read_settings({"PATH": "/bin"}) == Settings()
+
+
+def test_each_variable_lands_in_its_field() -> None:
+    assert read_settings(
+        {
+            "SIGHTLINE_DATA_DIR": "/srv/data",
+            "SIGHTLINE_MODEL": "/srv/model",
+            "SIGHTLINE_COLLECTION": "holiday",
+            "SIGHTLINE_CHROMA_URL": "http://chroma:8000",
+            "SIGHTLINE_EXACT_UP_TO": "0",
+            "SIGHTLINE_HOST": "0.0.0.0",
+            "PORT": "8080",
+            "SIGHTLINE_MAX_IMAGE_MB": "10",
+            "SIGHTLINE_MAX_UPLOAD_MB": "100",
+            "SIGHTLINE_SOURCES": "/a:/b",
+            "SIGHTLINE_OFFLINE": "1",
+        }
+    ) == Settings(
+        data_dir=Path("/srv/data"),
+        model="/srv/model",
+        collection="holiday",
+        chroma_url="http://chroma:8000",
+        exact_up_to=0,
+        host="0.0.0.0",
+        port=8080,
+        max_image_mb=10,
+        max_upload_mb=100,
+        sources=(Path("/a"), Path("/b")),
+        offline=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("PORT", "80800", "a whole number from 1 to 65,535"),
+        ("SIGHTLINE_EXACT_UP_TO", "-1", "a whole number from 0 to 10,000,000"),
+        ("SIGHTLINE_MAX_IMAGE_MB", "ten", "a whole number from 1 to 1,000"),
+        ("SIGHTLINE_OFFLINE", "maybe", "expected 1 or 0"),
+        ("SIGHTLINE_CHROMA_URL", "chroma:8000", "an address such as http://"),
+        ("SIGHTLINE_SOURCES", "photos", "absolute folders"),
+    ],
+)
+def test_a_wrong_value_names_variable_value_and_form(variable: str, value: str, expected: str) -> None:
+    with pytest.raises(BadSetting) as refused:
+        read_settings({variable: value})
+    assert str(refused.value).startswith(f"{variable}={value!r}: ")
+    assert expected in str(refused.value)
+
+
+def test_an_unknown_variable_is_refused() -> None:
+    with pytest.raises(BadSetting, match="SIGHTLINE_MODLE is not a setting"):
+        read_settings({"SIGHTLINE_MODLE": "pocket"})
+
+
+def test_every_setting_is_documented() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    for field in fields(Settings):
+        variable = "PORT" if field.name == "port" else f"SIGHTLINE_{field.name.upper()}"
+        assert f"`{variable}`" in page

@@ -1,0 +1,139 @@
+"""Slow senders and the end of waits, with a caller whose messages the test sends."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.types import Message, Receive, Scope, Send
+
+from ui.arrivals import Arrivals, InTime
+
+
+async def count_bytes(scope: Scope, receive: Receive, send: Send) -> None:
+    await JSONResponse({"bytes": len(await Request(scope, receive).body())})(scope, receive, send)
+
+
+async def take_any_failure_for_a_bad_request(scope: Scope, receive: Receive, send: Send) -> None:
+    try:
+        await Request(scope, receive).body()
+    except Exception:  # noqa: BLE001  # as frameworks do
+        await Response("bad", 400)(scope, receive, send)
+
+
+async def stream_for_ever(scope: Scope, receive: Receive, send: Send) -> None:
+    async def chunks() -> Any:
+        yield b"first"
+        await asyncio.Event().wait()
+
+    await StreamingResponse(chunks())(scope, receive, send)
+
+
+class Caller:
+    def __init__(self, *messages: Message) -> None:
+        self.sent: asyncio.Queue[Message] = asyncio.Queue()
+        self.answer: list[Message] = []
+        self.waited_for = asyncio.Event()
+        for message in messages:
+            self.sent.put_nowait(message)
+
+    async def receive(self) -> Message:
+        if self.sent.empty():
+            self.waited_for.set()
+        return await self.sent.get()
+
+    async def send(self, message: Message) -> None:
+        self.answer.append(message)
+
+    async def ask(self, app: Any, arrivals: Arrivals) -> None:
+        scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "asgi": {"spec_version": "2.3"}}
+        await InTime(app, arrivals=arrivals)(scope, self.receive, self.send)
+
+    @property
+    def status(self) -> object:
+        return self.answer[0]["status"]
+
+    @property
+    def closes(self) -> bool:
+        return (b"connection", b"close") in self.answer[0]["headers"]
+
+
+def part(body: bytes, *, more: bool) -> Message:
+    return {"type": "http.request", "body": body, "more_body": more}
+
+
+def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(asyncio.wait_for(test(), timeout=10))
+
+
+def test_a_body_that_stops_coming_is_refused_and_its_connection_closed() -> None:
+    async def test() -> None:
+        for app in (count_bytes, take_any_failure_for_a_bad_request):
+            caller = Caller(part(b"x", more=True))
+            await caller.ask(app, Arrivals(grace_s=0.01))
+            assert (caller.status, caller.closes) == (408, True)
+            assert b'"body_too_slow"' in caller.answer[1]["body"]
+            assert len(caller.answer) == 2
+
+    run(test)
+
+
+def test_what_has_come_buys_time_for_the_rest() -> None:
+    async def test() -> None:
+        caller = Caller(part(bytes(2**20), more=True))  # worth 64 s
+        asking = asyncio.create_task(caller.ask(count_bytes, Arrivals(grace_s=0)))
+        await caller.waited_for.wait()
+        caller.sent.put_nowait(part(b"x", more=False))
+        await asking
+        assert caller.answer[1]["body"] == b'{"bytes":1048577}'
+
+    run(test)
+
+
+def test_when_the_server_stops_an_unfinished_body_is_told_to_come_back() -> None:
+    async def test() -> None:
+        arrivals = Arrivals(body_s=0.01)
+        caller = Caller(part(b"x", more=True))
+        asking = asyncio.create_task(caller.ask(count_bytes, arrivals))
+        await caller.waited_for.wait()
+        arrivals.stop()
+        await asking
+        assert (caller.status, caller.closes) == (503, True)
+        assert b'"stopping"' in caller.answer[1]["body"]
+
+    run(test)
+
+
+def test_when_the_server_stops_an_endless_answer_ends() -> None:
+    async def test() -> None:
+        arrivals = Arrivals(stream_s=0.01)
+        caller = Caller(part(b"", more=False))
+        asking = asyncio.create_task(caller.ask(stream_for_ever, arrivals))
+        await caller.waited_for.wait()
+        arrivals.stop()
+        await asking
+        assert caller.status == 200
+
+    run(test)
+
+
+def test_an_answer_may_take_longer_than_a_body() -> None:
+    async def test() -> None:
+        finish = asyncio.Event()
+
+        async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+            await Request(scope, receive).body()
+            await finish.wait()
+            await Response("done")(scope, receive, send)
+
+        arrivals = Arrivals(grace_s=0, body_s=0)
+        caller = Caller(part(b"", more=False))
+        asking = asyncio.create_task(caller.ask(slow, arrivals))
+        await asyncio.sleep(0)
+        arrivals.stop()
+        finish.set()
+        await asking
+        assert (caller.status, caller.answer[1]["body"]) == (200, b"done")
+
+    run(test)

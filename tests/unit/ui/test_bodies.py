@@ -1,0 +1,30 @@
+import pytest
+
+from ui.api_errors import NotJson
+from ui.bodies import parse_json
+
+
+def test_an_object_is_read() -> None:
+    assert parse_json(b'{"query": "caf\\u00e9 \\ud83d\\udc1f", "top_k": 3}') == {"query": "café 🐟", "top_k": 3}
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "not JSON: Expecting value at line 1, column 1"),
+        (b"{", "not JSON: Expecting property name"),
+        (b'{"top_k": NaN}', "NaN is not JSON"),
+        (b'{"top_k": -Infinity}', "-Infinity is not JSON"),
+        (b"[1]", "must be one JSON object"),
+        (b'"boat"', "must be one JSON object"),
+        (b'{"query": "\xff"}', "not well-formed UTF-8"),
+        (b'{"query": "\\ud800"}', "not well-formed UTF-8"),
+        (b'{"a":' * 100_000, "nested too deeply"),
+        (b'{"where": ' + b"[" * 100_000, "nested too deeply"),
+        (b'{"top_k": ' + b"9" * 5_000 + b"}", "A number of 5000 digits"),
+    ],
+    ids=["empty", "cut", "nan", "infinity", "list", "string", "bytes", "surrogate", "objects", "lists", "digits"],
+)
+def test_what_is_no_request_is_refused_in_one_sentence(data: bytes, message: str) -> None:
+    with pytest.raises(NotJson, match=message):
+        parse_json(data)

@@ -1,0 +1,41 @@
+from dataclasses import dataclass, field
+
+from ui.listen import IdleConnections
+
+
+@dataclass
+class Transport:
+    closed: bool = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@dataclass(eq=False)
+class Cycle:
+    response_complete: bool = False
+
+
+@dataclass(eq=False)
+class Connection:
+    cycle: Cycle | None = None
+    transport: Transport = field(default_factory=Transport)
+
+
+def test_a_connection_is_ended_when_for_long_no_request_is_under_way() -> None:
+    now = 0.0
+    idle = IdleConnections(most_s=10, clock=lambda: now)
+    silent, asking, answered, busy = Connection(), Connection(), Connection(Cycle(True)), Connection(Cycle(True))
+    everybody = (silent, asking, answered, busy)
+    idle.close_old(everybody)
+    asking.cycle = Cycle()
+    now = 9
+    busy.cycle = Cycle(True)  # has asked again and been answered
+    idle.close_old(everybody)
+    assert not any(one.transport.closed for one in everybody)
+    now = 10
+    idle.close_old(everybody)
+    assert [one.transport.closed for one in everybody] == [True, False, True, False]
+    now = 19
+    idle.close_old(everybody)
+    assert [one.transport.closed for one in everybody] == [True, False, True, True]

@@ -1,0 +1,77 @@
+import logging
+
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from ui.telemetry import Telemetry, note_steps
+
+
+async def fine(request: Request) -> Response:
+    note_steps(request.scope, {"encode": 1.25, "search": 3.0})
+    return PlainTextResponse("fine")
+
+
+async def broken(request: Request) -> Response:
+    raise ZeroDivisionError("/home/secret/path")
+
+
+@pytest.fixture
+def client() -> TestClient:
+    routes = [Route("/fine", fine), Route("/broken", broken), Route("/thumb/x", fine)]
+    return TestClient(Starlette(routes=routes, middleware=[Middleware(Telemetry)]))
+
+
+def test_a_request_keeps_the_id_that_it_came_with(client: TestClient) -> None:
+    assert client.get("/fine", headers={"x-request-id": "trace-1.a_B"}).headers["x-request-id"] == "trace-1.a_B"
+
+
+@pytest.mark.parametrize("id", ["", "a b", "x" * 65, 'a"b', "a%0ab"])
+def test_an_id_that_could_forge_a_log_line_is_replaced(client: TestClient, id: str) -> None:
+    made = client.get("/fine", headers={"x-request-id": id}).headers["x-request-id"]
+    assert made != id
+    assert len(made) == 16
+
+
+def test_a_request_has_one_log_line_with_the_times_of_its_steps(
+    client: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "ui.telemetry"):
+        client.get("/fine", headers={"x-request-id": "abc"})
+    (line,) = caplog.messages
+    assert line.startswith("GET /fine status=200 ms=")
+    assert line.endswith(" encode_ms=1.2 search_ms=3.0 request_id=abc")
+
+
+def test_a_path_can_not_forge_a_log_line(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "ui.telemetry"):
+        client.get("/x%0aGET%20/forged")
+    assert caplog.messages[0].startswith("GET /x%0AGET%20/forged status=404 ")
+
+
+def test_pictures_do_not_fill_the_log(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "ui.telemetry"):
+        client.get("/thumb/x")
+    assert caplog.messages == []
+
+
+def test_a_defect_is_logged_here_and_told_there_without_its_reason(
+    client: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = client.get("/broken", headers={"x-request-id": "abc"})
+    assert answer.status_code == 500
+    assert answer.headers["x-request-id"] == "abc"
+    assert answer.json() == {
+        "error": {
+            "code": "internal",
+            "message": "Something went wrong here that is not your fault. Try again; if it stays, report the "
+            "request_id.",
+            "request_id": "abc",
+        }
+    }
+    assert "ZeroDivisionError: /home/secret/path" in caplog.text
+    assert "request_id=abc" in caplog.text

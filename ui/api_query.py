@@ -1,0 +1,185 @@
+"""What goes in and out of a search over HTTP: bodies to queries, answers to JSON or CSV; shared by `ui` and `serve`."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from urllib.parse import quote
+
+from search.engine import SearchEngine
+from search.errors import BadQuery, EmptyQuery
+from search.query import parse_request
+from search.types import Answer, Hit, Part, Query, Record
+from search.workspace import Workspace
+from ui.api_errors import UnsupportedType
+from ui.bodies import parse_json
+from ui.downloads import Row, csv_text
+
+IMAGE_TYPES = ("image/jpeg", "image/png", "image/webp")
+MAX_EMBED_TEXTS = 256
+MAX_EMBED_IMAGES = 64
+
+ThumbUrl = Callable[[str, Record], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A request to search or embed as it came: bytes, their type, and the address's parameters."""
+
+    data: bytes
+    type: str
+    params: Mapping[str, str]
+    wants_csv: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    body: bytes
+    type: str
+    steps_ms: Mapping[str, float]
+
+
+def search(workspace: Workspace, body: Body, *, thumb_url: ThumbUrl) -> Reply:
+    """Raises: NotJson, UnsupportedType, BadQuery, BadImage, CollectionError, ModelError."""
+    if body.type == "application/json":
+        return _search_json(workspace, parse_json(body.data), body, thumb_url)
+    settings = {name: _number(value) for name, value in body.params.items()}
+    collection = collection_name(settings.get("collection"))
+    return _answer(workspace, collection, _bare_query(body, settings), body, thumb_url)
+
+
+def invoke(workspace: Workspace, body: Body) -> Reply:
+    """What `/invocations` answers: a search, or `{"embed": …}`. Raises: as search and embed do."""
+    if body.type != "application/json":
+        return search(workspace, body, thumb_url=no_thumb_url)
+    request = parse_json(body.data)
+    if "embed" not in request:
+        return _search_json(workspace, request, body, no_thumb_url)
+    wanted = request["embed"]
+    if len(request) > 1 or not isinstance(wanted, dict):
+        raise BadQuery('"embed" stands alone and is an object: {"embed": {"texts": ["a red boat"]}}.')
+    return embed(workspace, wanted)
+
+
+def embed(workspace: Workspace, request: Mapping[str, object]) -> Reply:
+    """Raises: BadQuery, BadImage, CollectionError, ModelError."""
+    unknown = sorted(set(request) - {"texts", "images", "collection"})
+    if unknown:
+        raise BadQuery(f'The request has a field "{unknown[0][:40]}"; known are texts, images, collection.')
+    texts = [part.text or "" for part in _literal(request, "texts", most=MAX_EMBED_TEXTS)]
+    images = [part.image or b"" for part in _literal(request, "images", most=MAX_EMBED_IMAGES)]
+    if not texts and not images:
+        raise EmptyQuery('Nothing to embed: give "texts", a list of texts, or "images", a list of pictures in base64.')
+    engine = workspace.engine(collection_name(request.get("collection")))
+    return _json_reply(_embeddings(engine, texts, images), {})
+
+
+def answer_json(answer: Answer, *, thumb_url: ThumbUrl) -> dict[str, object]:
+    return {
+        "collection": answer.collection,
+        "model": answer.model,
+        "fingerprint": answer.fingerprint,
+        "via": answer.via,
+        "took_ms": {step: round(ms, 2) for step, ms in answer.took_ms.items()},
+        "size": answer.size,
+        "weak": answer.weak,
+        "hits": [_hit_json(hit, thumb_url(answer.collection, hit.record)) for hit in answer.hits],
+    }
+
+
+def hit_rows(hits: Sequence[Hit]) -> list[Row]:
+    return [Row(rank=hit.rank, score=hit.score, record=hit.record) for hit in hits]
+
+
+def thumb_url(collection: str, record: Record) -> str:
+    """Where `ui` serves a record's thumbnail; it changes with the picture, so that browsers can keep it for good."""
+    return f"/thumb/{quote(record.id)}?collection={quote(collection)}&v={record.content_hash[:12]}"
+
+
+def image_url(collection: str, record: Record, *, px: int = 1600) -> str:
+    return f"/image/{quote(record.id)}?px={px}&collection={quote(collection)}&v={record.content_hash[:12]}"
+
+
+def no_thumb_url(collection: str, record: Record) -> None:
+    """For `serve`, which has no address for thumbnails."""
+
+
+def collection_name(value: object) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not 1 <= len(value) <= 100:
+        raise BadQuery('"collection" must be the name of a collection, 1 to 100 characters.')
+    return value
+
+
+def _search_json(workspace: Workspace, request: Mapping[str, object], body: Body, thumb_url: ThumbUrl) -> Reply:
+    return _answer(workspace, collection_name(request.get("collection")), parse_request(request), body, thumb_url)
+
+
+def _answer(workspace: Workspace, collection: str | None, query: Query, body: Body, thumb_url: ThumbUrl) -> Reply:
+    answer = workspace.engine(collection).search(query)
+    if body.wants_csv:
+        return Reply(csv_text(hit_rows(answer.hits)).encode(), "text/csv", answer.took_ms)
+    return _json_reply(answer_json(answer, thumb_url=thumb_url), answer.took_ms)
+
+
+def _bare_query(body: Body, settings: Mapping[str, object]) -> Query:
+    """The query of a body that is nothing but a text or a picture."""
+    if body.type == "text/plain":
+        return parse_request({**settings, "query": _text(body.data)})
+    if body.type in IMAGE_TYPES:
+        if not body.data:
+            raise EmptyQuery("The picture in the request is empty (0 bytes).")
+        return replace(parse_request({**settings, "query": "picture"}), parts=(Part(image=body.data),))
+    raise UnsupportedType(
+        f'A query can be application/json, text/plain, {", ".join(IMAGE_TYPES)}, not "{body.type[:60]}". '
+        "Set the header Content-Type to what the body is."
+    )
+
+
+def _literal(request: Mapping[str, object], name: str, *, most: int) -> tuple[Part, ...]:
+    entries = request.get(name, [])
+    if not isinstance(entries, list) or len(entries) > most:
+        raise BadQuery(f'"{name}" must be a list of at most {most} entries.')
+    kind = name.removesuffix("s")
+    return tuple(part for entry in entries for part in parse_request({"query": [{kind: entry}]}).parts)
+
+
+def _embeddings(engine: SearchEngine, texts: Sequence[str], images: Sequence[bytes]) -> dict[str, object]:
+    return {
+        "embeddings": {"texts": engine.embed_texts(texts).tolist(), "images": engine.embed_images(images).tolist()},
+        "model": engine.encoder.name,
+        "fingerprint": engine.encoder.fingerprint,
+    }
+
+
+def _hit_json(hit: Hit, thumb: str | None) -> dict[str, object]:
+    record = hit.record
+    return {
+        "id": hit.id,
+        "score": round(hit.score, 6),
+        "rank": hit.rank,
+        "fit": round(hit.fit, 4),
+        "uri": record.uri,
+        "thumb": thumb,
+        "caption": record.caption,
+        "width": record.width,
+        "height": record.height,
+        "taken_at": record.taken_at,
+        "metadata": dict(record.metadata),
+    }
+
+
+def _json_reply(value: object, steps_ms: Mapping[str, float]) -> Reply:
+    return Reply(json.dumps(value, ensure_ascii=False).encode(), "application/json", steps_ms)
+
+
+def _number(value: str) -> object:
+    """A parameter of an address as the number that it spells, else as it is: what it must be is checked later."""
+    return int(value) if value.isascii() and value.isdecimal() and len(value) < 20 else value
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise BadQuery("The text of the query is not UTF-8.") from error

@@ -1,0 +1,81 @@
+"""Changes asked for in a shell: made in this process, or handed to the one that holds the data folder's lock."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+from urllib.parse import quote
+
+from search.errors import ReadOnly
+from search.job import JobSpec
+from search.jobs import Jobs
+from search.types import Holder
+from search.workspace import Workspace
+from ui.handover import ask
+from ui.job_view import JobView, job_json
+
+
+class Changing(Protocol):
+    def collections(self) -> Mapping[str, str]:
+        """Name → model."""
+        ...
+
+    def create(self, name: str, *, model: str, description: str) -> None: ...
+    def delete(self, name: str) -> None: ...
+    def start(self, paths: Sequence[str], *, collection: str, prune: bool) -> JobView: ...
+    def job(self, id: str) -> JobView: ...
+    def cancel(self, id: str) -> None: ...
+
+
+class Here:
+    """Jobs begin to run with the first that is started: one that an earlier process left goes first."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    def collections(self) -> Mapping[str, str]:
+        return {info.name: info.model for info in self._workspace.library.list()}
+
+    def create(self, name: str, *, model: str, description: str) -> None:
+        self._workspace.create(name, model=model, description=description)
+
+    def delete(self, name: str) -> None:
+        self._workspace.delete(name)
+
+    def start(self, paths: Sequence[str], *, collection: str, prune: bool) -> JobView:
+        self._jobs.start()
+        return job_json(self._jobs.submit(JobSpec(collection, paths=tuple(paths), prune=prune)))
+
+    def job(self, id: str) -> JobView:
+        return job_json(self._jobs.get(id))
+
+    def cancel(self, id: str) -> None:
+        self._jobs.cancel(id)
+
+    @property
+    def _jobs(self) -> Jobs:
+        if self._workspace.jobs is None:
+            raise ReadOnly("The data folder is open for reading only.")
+        return self._workspace.jobs
+
+
+class There:
+    def __init__(self, holder: Holder) -> None:
+        self._holder = holder
+
+    def collections(self) -> Mapping[str, str]:
+        return {entry["name"]: entry["model"] for entry in ask(self._holder, "GET", "/api/collections")["collections"]}
+
+    def create(self, name: str, *, model: str, description: str) -> None:
+        ask(self._holder, "POST", "/api/collections", {"name": name, "model": model, "description": description})
+
+    def delete(self, name: str) -> None:
+        ask(self._holder, "DELETE", f"/api/collections/{quote(name)}")
+
+    def start(self, paths: Sequence[str], *, collection: str, prune: bool) -> JobView:
+        body = {"paths": list(paths), "collection": collection, "prune": prune}
+        return self.job(str(ask(self._holder, "POST", "/api/jobs", body)["job"]))
+
+    def job(self, id: str) -> JobView:
+        return ask(self._holder, "GET", f"/api/jobs/{quote(id)}")
+
+    def cancel(self, id: str) -> None:
+        ask(self._holder, "DELETE", f"/api/jobs/{quote(id)}")

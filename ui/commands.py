@@ -1,0 +1,314 @@
+"""The shell: `python app.py search | index | collections | evaluate | ui | serve`; only what is asked and printed.
+
+An error is one sentence on stderr and exit code 1; a wrong option 2.
+"""
+
+import json
+import logging
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from search.errors import BadQuery, EmptyQuery, SearchError, SourceError, StoreBusy
+from settings import Settings
+from ui.terminal import plain
+from ui.words_command import WordsCommand
+
+if TYPE_CHECKING:
+    from search.types import Answer, Encoder, Holder, Query
+    from ui.changing import Changing
+    from ui.start import Join
+
+
+OWN_COLLECTION = "images"  # that `index` adds to where none is named: the bundled gallery can't be changed
+
+CollectionOption = Annotated[
+    str | None, typer.Option("--collection", "-c", metavar="NAME", help="Without it: the default collection.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Bundled:
+    """What `evaluate` judges where it is given nothing: a collection, its labelled queries, the model card's table."""
+
+    collection: str
+    queries: Path
+    card: "Callable[[Encoder], str]"
+
+
+def build(settings: Settings, join: "Join", *, holder: "Callable[[], Holder | None]", bundled: Bundled) -> typer.Typer:
+    """`holder`: who has the data folder open for writing."""
+    app = typer.Typer(
+        help="Search your own images by meaning.",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+    @contextmanager
+    def changing() -> Iterator["Changing"]:
+        """Changes are made here, or by the process that has the data folder open for writing."""
+        from ui.changing import Here, There
+
+        try:
+            workspace = join(settings, write=True)
+        except StoreBusy:
+            other = holder()
+            if other is None:
+                raise
+            yield There(other)
+            return
+        with closing(workspace):
+            yield Here(workspace)
+
+    @app.command(cls=WordsCommand)
+    def search(
+        words: Annotated[
+            list[str] | None, typer.Argument(help='What to look for; "-word" and "without X" subtract.')
+        ] = None,
+        image: Annotated[
+            list[Path] | None, typer.Option(metavar="FILE", help="A picture to look like; can be given again.")
+        ] = None,
+        minus: Annotated[
+            list[str] | None, typer.Option(metavar="TEXT", help="What not to find; can be given again.")
+        ] = None,
+        top_k: Annotated[int, typer.Option(min=1, max=1000, help="How many hits.")] = 5,
+        collection: CollectionOption = None,
+        as_json: Annotated[bool, typer.Option("--json", help="The answer as POST /api/search gives it.")] = False,
+    ) -> None:
+        """Find images by words, by example, or by both.
+
+        \b
+        python app.py search "a red boat"
+        python app.py search "a boat" -people --top-k 20
+        python app.py search "a boat" --minus "two people"
+        python app.py search "at night" --image holiday.jpg --json
+        """
+        max_bytes = settings.max_image_mb * 2**20
+        with told(), closing(join(settings, write=False)) as workspace:
+            answer = workspace.engine(collection).search(
+                _query(words or (), [_read(path, max_bytes) for path in image or ()], minus or (), top_k)
+            )
+            typer.echo(_as_json(answer) if as_json else _as_lines(answer))
+
+    @app.command()
+    def index(
+        paths: Annotated[
+            list[Path], typer.Argument(metavar="PATH...", exists=True, help="Folders, images and zip archives.")
+        ],
+        collection: Annotated[
+            str | None, typer.Option("--collection", "-c", metavar="NAME", help="Made where it is not there yet.")
+        ] = None,
+        model: Annotated[
+            str | None, typer.Option(help="What a new collection is embedded with; else the one that is set.")
+        ] = None,
+        prune: Annotated[bool, typer.Option("--prune", help="Remove what is no longer there.")] = False,
+    ) -> None:
+        """Add images, which stay where they are, to a collection.
+
+        \b
+        python app.py index ~/photos
+        python app.py index ~/photos ~/scans --collection family --model ~/models/ViT-B-32
+        python app.py index ~/photos --prune
+
+        What is unchanged is skipped, what was moved is recognised, and images can be found while the rest is read.
+        Ctrl-C stops; the same command goes on. Where the page is being served, it does the work and this shows it.
+        """
+        from ui.indexing import run_index
+
+        with told(), changing() as change:
+            code = run_index(
+                change,
+                [str(path.expanduser().resolve()) for path in paths],
+                collection=collection or settings.collection or OWN_COLLECTION,
+                model=model,
+                usual_model=settings.model,
+                prune=prune,
+            )
+        raise typer.Exit(code)
+
+    @app.command()
+    def evaluate(
+        file: Annotated[
+            Path | None, typer.Argument(help="A CSV file with the columns query, kind and relevant.", exists=True)
+        ] = None,
+        collection: CollectionOption = None,
+    ) -> None:
+        """Print how well labelled queries find their images.
+
+        \b
+        python app.py evaluate
+        python app.py evaluate my-queries.csv --collection photos
+
+        Recall, precision, and how often "nothing here fits well" is said rightly. Without a file the bundled queries
+        are asked of the bundled gallery, and the table of the bundled model's card is measured (about a minute). In a
+        file of your own `relevant` holds ids separated by spaces; kind "unanswerable" has none.
+        """
+        from search.evaluate import as_text, judge, read_queries
+
+        with told(), closing(join(settings, write=False)) as workspace:
+            if file is None and collection not in (None, bundled.collection):
+                raise BadQuery(
+                    f'The bundled queries are only for "{bundled.collection}": name a file of queries for '
+                    f'"{collection}", such as my-queries.csv.'
+                )
+            if file is not None:
+                typer.echo(as_text(judge(workspace.engine(collection), read_queries(file))))
+                return
+            engine = workspace.engine(bundled.collection)
+            typer.echo(as_text(judge(engine, read_queries(bundled.queries))))
+            typer.echo(f"\n{bundled.card(engine.encoder)}")
+
+    collections = typer.Typer(no_args_is_help=False, rich_markup_mode=None)
+    app.add_typer(collections, name="collections")
+
+    @collections.callback(invoke_without_command=True)
+    def list_collections(context: typer.Context) -> None:
+        """List the collections, make one, delete one.
+
+        \b
+        python app.py collections
+        python app.py collections create photos --model ~/models/ViT-B-32
+        python app.py collections delete photos
+
+        A collection belongs to the model that it is made with.
+        """
+        if context.invoked_subcommand is None:
+            with told(), closing(join(settings, write=False)) as workspace:
+                for summary in workspace.collections():
+                    about = f"  {plain(summary.info.description)}" if summary.info.description else ""
+                    typer.echo(f"{summary.info.name}  {summary.count:,} images, {summary.info.model}{about}")
+
+    @collections.command()
+    def create(
+        name: Annotated[str, typer.Argument(help="Letters, digits, spaces, _ . and -.")],
+        model: Annotated[str | None, typer.Option(help="Without it: the model that is set.")] = None,
+        description: Annotated[str, typer.Option(help="What it is for.")] = "",
+    ) -> None:
+        """Make an empty collection for one model.
+
+        \b
+        python app.py collections create photos --model ~/models/ViT-B-32
+        """
+        with told(), changing() as change:
+            change.create(name, model=model or settings.model, description=description)
+            typer.echo(f'Made "{name}" for the model {model or settings.model}.')
+
+    @collections.command()
+    def delete(
+        name: str,
+        yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    ) -> None:
+        """Delete a collection; images that are indexed in place stay where they are.
+
+        \b
+        python app.py collections delete photos
+        """
+        if not yes:
+            typer.confirm(f'Delete the collection "{name}" and what is known of its images?', abort=True)
+        with told(), changing() as change:
+            change.delete(name)
+            typer.echo(f'Deleted "{name}".')
+
+    @app.command()
+    def ui(
+        open_browser: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    ) -> None:
+        """Serve the page and the HTTP API until Ctrl-C.
+
+        \b
+        python app.py ui --open
+        PORT=9000 SIGHTLINE_DATA_DIR=~/sightline python app.py ui
+
+        Listening wider than this machine (SIGHTLINE_HOST=0.0.0.0), everybody may search and nobody may change anything.
+        """
+        from ui.start import run_ui
+
+        def say(address: str) -> None:
+            typer.echo(f"Sightline is at {address} (Ctrl-C stops it)")
+            if open_browser:
+                typer.launch(address)
+
+        with told():
+            _log_to_stderr()
+            run_ui(settings, join, when_serving=say)
+
+    @app.command()
+    def serve() -> None:
+        """Serve /ping and /invocations as SageMaker wants them.
+
+        \b
+        python app.py serve
+        curl -H "Content-Type: text/plain" -d "a red boat" localhost:8080/invocations
+
+        There is no page, and nothing can be changed. PORT or SAGEMAKER_BIND_TO_PORT sets the port, else it is 8080.
+        """
+        from ui.start import run_serve
+
+        with told():
+            _log_to_stderr()
+            run_serve(settings, join)
+
+    return app
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """An error meant for a person becomes one sentence on stderr and exit code 1."""
+    try:
+        yield
+    except SearchError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+
+
+def _query(words: Sequence[str], images: Sequence[bytes], minus: Sequence[str], top_k: int) -> "Query":
+    from search.query import MINUS_WEIGHT, parse_text
+    from search.types import Part, Query
+
+    asked = parse_text(" ".join(words)) if words else ()
+    pictures = [Part(image=image) for image in images]
+    subtracted = [Part(text=what, weight=MINUS_WEIGHT) for what in minus]
+    if not asked and not pictures and not subtracted:
+        raise EmptyQuery('Nothing to search for: give words, such as "a red boat", or a picture with --image.')
+    return Query(parts=(*asked, *pictures, *subtracted), top_k=top_k)
+
+
+def _read(path: Path, max_bytes: int) -> bytes:
+    """One byte more than the limit is enough for the decoder to refuse it."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise SourceError(f"{path} can't be read: it is not a file.")
+        with path.open("rb") as file:
+            return file.read(max_bytes + 1)
+    except OSError as error:
+        raise SourceError(f"{path} can't be read: {error.strerror}.") from error
+
+
+def _as_json(answer: "Answer") -> str:
+    from ui.api_query import answer_json, no_thumb_url
+
+    return json.dumps(answer_json(answer, thumb_url=no_thumb_url), ensure_ascii=False, indent=2)
+
+
+def _as_lines(answer: "Answer") -> str:
+    lines = [
+        f"{hit.rank:4}  {hit.score:+.3f}  {plain(hit.record.uri)}  {plain(hit.record.caption)}".rstrip()
+        for hit in answer.hits
+    ]
+    if answer.weak:
+        lines.insert(0, "Nothing here fits well; these come closest.")
+    return "\n".join(lines) or f'Nothing is in the collection "{answer.collection}" that could be found.'
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for ours in ("search", "store", "ui"):
+        logging.getLogger(ours).setLevel(logging.INFO)

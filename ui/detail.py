@@ -1,0 +1,35 @@
+"""What the detail panel shows of one image: facts, metadata, and why it was found; no markup."""
+
+from collections.abc import Sequence
+
+from search.engine import Contribution
+from search.types import Record
+from ui.api_query import image_url
+from ui.grid import tile
+
+DETAIL_PX = 1600
+
+
+def facts(collection: str, record: Record) -> dict[str, object]:
+    return {
+        **tile(collection, record),
+        "image": image_url(collection, record, px=DETAIL_PX).removeprefix("/"),
+        "size_bytes": record.size_bytes,
+        "taken_at": record.taken_at,
+        "added_at": record.added_at,
+        "metadata": dict(record.metadata),
+    }
+
+
+def shares(contributions: Sequence[Contribution]) -> list[dict[str, object]]:
+    """Each part's share in the score, as "boat +.31, people −.08" is made of."""
+    return [
+        {
+            "label": contribution.label,
+            "kind": contribution.kind,
+            "weight": contribution.weight,
+            "cosine": round(contribution.cosine, 4),
+            "share": round(contribution.weight * contribution.cosine, 4),
+        }
+        for contribution in contributions
+    ]

@@ -1,0 +1,63 @@
+"""The app of `serve`, after SageMaker's container contract: /ping, /invocations, /execution-parameters; no page."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from ui import api_query
+from ui.api_errors import add_error_handlers
+from ui.arrivals import InTime
+from ui.exchange import query_body, ready_response, reply_response
+from ui.service import Service, service_of
+from ui.telemetry import Telemetry
+
+CUSTOM_ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
+LONGEST_ATTRIBUTES = 1024  # ASCII characters. Source: InvokeEndpoint, "CustomAttributes".
+
+# One record a request until batches of lines are read; 6 MB is what a real-time endpoint takes as well.
+EXECUTION_PARAMETERS = {"MaxConcurrentTransforms": 4, "BatchStrategy": "SINGLE_RECORD", "MaxPayloadInMB": 6}
+
+
+def make_serve_app(service: Service) -> Starlette:
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        service.readiness.start()
+        yield
+        service.close()
+
+    app = Starlette(
+        routes=[
+            Route("/ping", ping, methods=["GET"]),
+            Route("/invocations", invocations, methods=["POST"]),
+            Route("/execution-parameters", execution_parameters, methods=["GET"]),
+        ],
+        middleware=[Middleware(Telemetry), Middleware(InTime, arrivals=service.arrivals)],
+        lifespan=lifespan,
+    )
+    app.state.service = service
+    add_error_handlers(app, hint="there are GET /ping, POST /invocations and GET /execution-parameters")
+    return app
+
+
+async def ping(request: Request) -> Response:
+    return ready_response(service_of(request))
+
+
+async def invocations(request: Request) -> Response:
+    service = service_of(request)
+    body = await query_body(request, service)
+    reply = await service.searches.run(api_query.invoke, service.workspace, body)
+    response = reply_response(request, reply)
+    attributes = request.headers.get(CUSTOM_ATTRIBUTES, "")
+    if attributes.isascii() and attributes.isprintable() and 0 < len(attributes) <= LONGEST_ATTRIBUTES:
+        response.headers[CUSTOM_ATTRIBUTES] = attributes
+    return response
+
+
+async def execution_parameters(_: Request) -> Response:
+    return JSONResponse(EXECUTION_PARAMETERS)

@@ -1,0 +1,69 @@
+"""Starting `ui` and `serve`: from settings and a workspace to a server that answers until it is told to stop."""
+
+from collections.abc import Callable
+from contextlib import closing
+from typing import TYPE_CHECKING, Protocol
+
+from settings import Settings
+from ui.access import Access
+from ui.listen import address_of, open_port, serve_until_stopped
+from ui.readiness import Readiness, search_check
+from ui.service import Limits, Service, make_service
+
+if TYPE_CHECKING:
+    from search.workspace import Workspace
+
+UI_PORT = 7860
+SERVE_PORT = 8080
+
+
+class Join(Protocol):
+    """app.py's: everything a face needs. `write`: take the data folder's lock. Raises: StoreBusy."""
+
+    def __call__(self, settings: Settings, *, write: bool) -> "Workspace": ...
+
+
+def run_ui(settings: Settings, join: Join, *, when_serving: Callable[[str], None]) -> None:
+    """Raises: PortTaken, StoreBusy, StoreUnavailable."""
+    with open_port(settings.host, UI_PORT if settings.port is None else settings.port) as listener:
+        address = address_of(listener)
+        with closing(join(settings, write=True)) as workspace:
+            workspace.library.announce(address)
+            holder = workspace.library.holder
+            access = Access(host=settings.host, token=holder.token if holder else "", sources=settings.sources)
+            service = _service(settings, workspace, access, when_ready=lambda: _begin_background_work(workspace))
+            from ui.server import make_app
+
+            app = make_app(service)
+
+            def end_waits() -> None:
+                app.state.end_streams()
+                service.arrivals.stop()
+
+            serve_until_stopped(app, listener, when_serving=lambda: when_serving(address), when_stopping=end_waits)
+
+
+def run_serve(settings: Settings, join: Join) -> None:
+    """Raises: PortTaken, StoreUnavailable."""
+    from ui.serve import make_serve_app
+
+    with (
+        open_port(settings.host, SERVE_PORT if settings.port is None else settings.port) as listener,
+        closing(join(settings, write=False)) as workspace,
+    ):
+        service = _service(settings, workspace, Access(host=settings.host), when_ready=workspace.decoder.start)
+        serve_until_stopped(make_serve_app(service), listener, when_stopping=service.arrivals.stop)
+
+
+def _begin_background_work(workspace: "Workspace") -> None:
+    """What must not be on the way to the first answer."""
+    workspace.decoder.start()
+    if workspace.jobs is not None:
+        workspace.jobs.start()
+    workspace.library.start_index()
+
+
+def _service(settings: Settings, workspace: "Workspace", access: Access, *, when_ready: Callable[[], None]) -> Service:
+    limits = Limits(image_bytes=settings.max_image_mb * 2**20, upload_bytes=settings.max_upload_mb * 2**20)
+    readiness = Readiness(search_check(workspace, model=settings.model), when_ready=when_ready)
+    return make_service(workspace, access=access, limits=limits, readiness=readiness)

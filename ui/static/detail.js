@@ -1,0 +1,231 @@
+// The panel on the right (the whole screen on phones): one picture, its facts, and why it was found.
+
+import { set as setFilter, label } from "./filters.js";
+import { bytes, h, icon } from "./html.js";
+import { addItems, details, notify, open, select, session, similar, watch } from "./session.js";
+
+export function mount(element) {
+  const panel = element.querySelector(".detail");
+  let shown = null;
+  const isFilled = () => shown && panel.firstChild;
+  watch(["open"], async () => {
+    const id = session.query.open;
+    document.body.classList.toggle("detail-open", !!id);
+    if (!id) {
+      if (shown) focusTile(shown);
+      shown = null;
+      return panel.replaceChildren();
+    }
+    if (id === shown) return isFilled() && showPlace(panel, id);
+    const isFirst = !shown;
+    shown = id;
+    const hit = session.answer?.hits.find((hit) => hit.id === id);
+    if (hit) show(panel, hit, { image: hit, shares: [] });
+    const answer = await details(id);
+    if (shown !== id) return;
+    if (answer.error) {
+      notify(answer.error.message || "No connection to the server.");
+      return open(null);
+    }
+    show(panel, { ...hit, ...answer.image }, answer);
+    if (isFirst) panel.querySelector("[data-close]").focus({ preventScroll: true });
+  });
+  watch(["answer"], () => isFilled() && showPlace(panel, shown));
+  watch(["selected"], () => isFilled() && showSelected(panel, shown));
+}
+
+const focusTile = (id) =>
+  [...document.querySelectorAll(".tile")]
+    .find((tile) => tile.hit?.id === id)
+    ?.querySelector(".tile-open")
+    .focus();
+
+function show(panel, hit, { image, shares }) {
+  const tool = (name, title, drawing, run) =>
+    h(
+      "button",
+      { type: "button", class: "icon-button", [`data-${name}`]: true, "aria-label": title, title, onclick: run },
+      icon(drawing),
+    );
+  const action = (name, title, drawing, run) =>
+    h("button", { type: "button", class: "button small", [`data-${name}`]: true, onclick: run }, icon(drawing), title);
+  const focused = panel.contains(document.activeElement) && Object.keys(document.activeElement.dataset)[0];
+  panel.replaceChildren(
+    h(
+      "header",
+      {},
+      tool("previous", "Previous (←)", "previous", () => step(-1)),
+      h("p", { class: "place" }),
+      tool("next", "Next (→)", "next", () => step(1)),
+      tool("close", "Close (Esc)", "close", () => open(null)),
+    ),
+    picture(image),
+    h(
+      "div",
+      { class: "detail-body" },
+      h("h2", {}, image.caption || image.name),
+      h(
+        "div",
+        { class: "detail-actions" },
+        action("similar", "Similar", "similar", () => similar(hit)),
+        action("plus", "Add", "plus", () => addItems([hit], false)),
+        action("minus", "Subtract", "minus", () => addItems([hit], true)),
+        action("select", "Select", "check", () => select([hit], !session.selected.has(hit.id))),
+      ),
+      shares.length > 0 && why(shares),
+      facts(hit, image),
+      metadata(image.metadata ?? {}),
+    ),
+  );
+  showPlace(panel, image.id);
+  showSelected(panel, image.id);
+  if (focused) panel.querySelector(`[data-${focused}]`)?.focus({ preventScroll: true });
+}
+
+function picture({ image, thumb, width, height, caption, name }) {
+  const large = h("img", { src: image ?? thumb, alt: caption || name, width, height });
+  const frame = h(
+    "a",
+    {
+      class: "picture",
+      href: image,
+      target: "_blank",
+      rel: "noopener",
+      title: "Open in a tab",
+      style: `--shape: ${width / height || 1}`,
+    },
+    large,
+  );
+  if (image) frame.style.backgroundImage = `url("${new URL(thumb, document.baseURI).href.replaceAll('"', "%22")}")`;
+  return frame;
+}
+
+function why(shares) {
+  const widest = Math.max(...shares.map(({ share }) => Math.abs(share)), 0.01);
+  return h(
+    "section",
+    {},
+    h("h3", {}, "Why it was found"),
+    h(
+      "ul",
+      { class: "shares" },
+      shares.map(({ label, share, weight, cosine }) =>
+        h(
+          "li",
+          { class: share < 0 ? "minus" : "", title: `weight ${weight} × cosine ${cosine.toFixed(3)}` },
+          h("span", { class: "share-label" }, weight < 0 ? `without ${label}` : label),
+          h(
+            "span",
+            { class: "share-bar" },
+            h("i", { style: `inline-size: ${((Math.abs(share) / widest) * 100).toFixed(0)}%` }),
+          ),
+          h("span", { class: "share-figure" }, signed(share)),
+        ),
+      ),
+    ),
+  );
+}
+
+const signed = (number) => `${number < 0 ? "−" : "+"}${Math.abs(number).toFixed(2).replace(/^0/, "")}`;
+
+function facts(hit, image) {
+  const day = (text) => text && new Date(text).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
+  const rows = [
+    [
+      "File",
+      h("span", { class: "uri" }, image.uri),
+      h(
+        "button",
+        {
+          type: "button",
+          class: "icon-button small",
+          "aria-label": "Copy the path",
+          title: "Copy the path",
+          onclick: () => copy(image.uri),
+        },
+        icon("copy"),
+      ),
+    ],
+    ["Size", `${image.width} × ${image.height} px${image.size_bytes ? ` · ${bytes(image.size_bytes)}` : ""}`],
+    ["Taken", day(image.taken_at)],
+    ["Added", day(image.added_at)],
+    ["Fit", hit.fit !== undefined && `better than ${(hit.fit * 100).toFixed(1)} % of this collection`],
+    ["Cosine", hit.score?.toFixed(3)],
+  ];
+  return h(
+    "section",
+    {},
+    h("h3", {}, "Facts"),
+    h(
+      "dl",
+      { class: "facts" },
+      rows.filter((row) => row[1]).map(([name, ...value]) => h("div", {}, h("dt", {}, name), h("dd", {}, ...value))),
+    ),
+  );
+}
+
+/** Every value filters by itself. */
+function metadata(fields) {
+  const rows = Object.entries(fields);
+  if (!rows.length) return null;
+  return h(
+    "section",
+    {},
+    h("h3", {}, "Metadata"),
+    h(
+      "dl",
+      { class: "facts" },
+      rows.map(([field, value]) =>
+        h(
+          "div",
+          {},
+          h("dt", {}, label(field)),
+          h(
+            "dd",
+            {},
+            h(
+              "button",
+              {
+                type: "button",
+                class: "value",
+                title: `Show only ${label(field)}: ${value}`,
+                onclick: () => setFilter(field, { in: [value] }),
+              },
+              String(value),
+            ),
+          ),
+        ),
+      ),
+    ),
+  );
+}
+
+export async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    notify("Copied.");
+  } catch {
+    notify("The browser does not allow copying here.");
+  }
+}
+
+function step(by) {
+  const hits = session.answer?.hits ?? [];
+  const next = hits[hits.findIndex(({ id }) => id === session.query.open) + by];
+  if (next) open(next.id);
+}
+
+function showPlace(panel, id) {
+  const hits = session.answer?.hits ?? [];
+  const at = hits.findIndex((hit) => hit.id === id);
+  panel.querySelector(".place").textContent = at < 0 ? "" : `${at + 1} of ${hits.length}`;
+  panel.querySelector("[data-previous]").disabled = at <= 0;
+  panel.querySelector("[data-next]").disabled = at < 0 || at >= hits.length - 1;
+}
+
+function showSelected(panel, id) {
+  const button = panel.querySelector("[data-select]");
+  const isSelected = session.selected.has(id);
+  button.classList.toggle("is-on", isSelected);
+  button.setAttribute("aria-pressed", isSelected);
+}

@@ -1,0 +1,31 @@
+// Requests to the HTTP API whose answers are never exceptions: `{error: {code, message}}` says what went wrong.
+
+const UNREACHABLE = { code: "unreachable", message: "No connection to Sightline: is it still running? Try again." };
+
+export async function request(method, address, body) {
+  try {
+    const response = await fetch(address, {
+      method,
+      headers: body ? { "content-type": "application/json" } : {},
+      body: body && JSON.stringify(body),
+    });
+    return await response.json();
+  } catch {
+    return { error: UNREACHABLE };
+  }
+}
+
+/** Sends a form, telling how much of it is on its way: fetch can't. */
+export function send(address, form, { onprogress, signal }) {
+  return new Promise((resolve) => {
+    const sending = new XMLHttpRequest();
+    sending.open("POST", address);
+    sending.responseType = "json";
+    sending.upload.addEventListener("progress", (event) => onprogress(event.loaded));
+    sending.addEventListener("load", () => resolve(sending.response ?? { error: UNREACHABLE }));
+    sending.addEventListener("error", () => resolve({ error: UNREACHABLE }));
+    sending.addEventListener("abort", () => resolve({ error: { code: "cancelled", message: "Cancelled." } }));
+    signal.addEventListener("abort", () => sending.abort());
+    sending.send(form);
+  });
+}

@@ -1,0 +1,150 @@
+// The server's indexing jobs: how far they are, cancelling them, and the files that could not be used.
+
+import { count, h, icon } from "./html.js";
+import { request } from "./http.js";
+import { learn, search } from "./session.js";
+
+const POLL_MS = 700;
+const SHOWN_JOBS = 4;
+
+let panel = null;
+let shownName = null; // the collection whose jobs the panel shows
+let whenAdded = null;
+let polling = false;
+let news = false; // something was sent that no job has been seen to finish
+
+export function mountJobs(refresh) {
+  whenAdded = refresh;
+  watchJobs();
+}
+
+export function showJobsIn(element, name) {
+  panel = element;
+  shownName = name;
+  watchJobs();
+  showFailures();
+}
+
+/** Follows the jobs until none runs; they go on whether or not anybody watches. */
+export async function watchJobs({ isNew = false } = {}) {
+  news ||= isNew;
+  if (polling) return;
+  polling = true;
+  let unfinished = 0;
+  do {
+    const { jobs = [] } = await request("GET", "api/jobs");
+    const before = unfinished + (news ? 1 : 0);
+    news = false;
+    unfinished = jobs.filter((job) => !job.is_finished).length;
+    showJobs(jobs);
+    if (unfinished < before) await tellSearch();
+    if (unfinished || news) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  } while (unfinished || news);
+  polling = false;
+}
+
+async function tellSearch() {
+  await whenAdded();
+  await learn();
+  await search({ push: false });
+  showFailures();
+}
+
+function showJobs(jobs) {
+  const list = panel?.querySelector(".jobs");
+  if (!list?.isConnected) return;
+  const mine = jobs.filter(({ collection }) => collection === shownName);
+  const inOrder = [...mine.filter((job) => !job.is_finished).reverse(), ...mine.filter((job) => job.is_finished)];
+  const more = inOrder.slice(SHOWN_JOBS).filter((job) => !job.is_finished).length;
+  const focused = list.contains(document.activeElement) && document.activeElement.closest(".job").dataset.job;
+  list.replaceChildren(
+    ...inOrder.slice(0, SHOWN_JOBS).map(jobRow),
+    ...(more ? [h("li", { class: "job" }, `${more} more waiting`)] : []),
+  );
+  if (focused) list.querySelector(`[data-job="${CSS.escape(focused)}"] button`)?.focus();
+}
+
+const STATES = {
+  waiting: "Waiting",
+  running: "Reading",
+  done: "Done",
+  failed: "Stopped",
+  cancelled: "Cancelled",
+  interrupted: "Interrupted",
+};
+
+function jobRow({ id, state, is_finished: isFinished, progress, gone_count: gone, error }) {
+  const {
+    phase,
+    total = 0,
+    done = 0,
+    indexed,
+    unchanged,
+    moved,
+    failed,
+    rate_per_s: rate,
+    remaining_s: remaining,
+  } = progress ?? {};
+  const number = (value, words) => value > 0 && `${value.toLocaleString("en")} ${words}`;
+  const figures = [
+    phase === "looking" && !isFinished
+      ? number(total, "files so far")
+      : total > 0 && `${done.toLocaleString("en")} of ${total.toLocaleString("en")}`,
+    number(indexed, "added"),
+    number(unchanged, "already there"),
+    number(moved, "moved"),
+    number(failed, "unusable"),
+    number(gone, "no longer there"),
+    !isFinished && rate > 0 && `${Math.round(rate)} a second`,
+    !isFinished && remaining > 0 && `${duration(remaining)} left`,
+    error?.message,
+  ];
+  return h(
+    "li",
+    { class: "job", "data-job": id },
+    h(
+      "p",
+      {},
+      h("strong", {}, phase === "looking" && !isFinished ? "Looking" : STATES[state]),
+      ...figures.filter(Boolean).map((figure) => ` · ${figure}`),
+    ),
+    !isFinished &&
+      h("progress", { ...(phase === "indexing" && { max: total, value: done }), "aria-label": "Read so far" }),
+    !isFinished &&
+      h(
+        "button",
+        {
+          type: "button",
+          class: "text-button",
+          onclick: () => request("DELETE", `api/jobs/${encodeURIComponent(id)}`),
+        },
+        "Cancel",
+      ),
+  );
+}
+
+function duration(seconds) {
+  if (seconds < 60) return `${Math.ceil(seconds)} s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  return `${(seconds / 3600).toFixed(1)} h`;
+}
+
+async function showFailures() {
+  const place = panel?.querySelector(".failures");
+  if (!place) return;
+  const { failures = [] } = await request("GET", `api/collections/${encodeURIComponent(shownName)}`);
+  place.replaceChildren();
+  if (!failures.length) return;
+  place.append(
+    h(
+      "details",
+      {},
+      h("summary", {}, icon("warn"), `${count(failures.length, "file")} could not be used`),
+      h(
+        "ul",
+        {},
+        failures.map(({ uri, message }) => h("li", {}, h("span", { class: "uri" }, uri), h("span", {}, message))),
+      ),
+    ),
+  );
+}

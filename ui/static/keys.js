@@ -1,0 +1,72 @@
+// The keys that work anywhere on the page; those of a picture act on the one that has the focus.
+
+import { addItems, open, select, session, similar } from "./session.js";
+
+export function listenToKeys({ help }) {
+  document.addEventListener("keydown", (event) => {
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (document.querySelector("dialog[open]")) return;
+    if (!onSearch()) return;
+    if (event.key === "Escape") return back();
+    if (event.target.closest("input, select, textarea, [contenteditable]")) return;
+    if (event.key === "?") return act(event, help);
+    if (event.key === "/") return act(event, () => document.querySelector("#query_box input[type=search]").select());
+    if (session.query.open && (event.key === "ArrowLeft" || event.key === "ArrowRight"))
+      return act(event, () =>
+        document.querySelector(`#detail [data-${event.key === "ArrowLeft" ? "previous" : "next"}]`)?.click(),
+      );
+    const tile = event.target.closest(".tile");
+    if (event.key.startsWith("Arrow")) return act(event, () => move(tile, event.key));
+    const hit = tile ? tile.hit : session.answer?.hits.find(({ id }) => id === session.query.open);
+    if (!hit) return;
+    if (event.key === "s") act(event, () => similar(hit));
+    if (event.key === "+" || event.key === "=") act(event, () => addItems([hit], false));
+    if (event.key === "-") act(event, () => addItems([hit], true));
+    if (event.key.toLowerCase() === "x" && tile) act(event, () => tile.toggle(event.shiftKey));
+  });
+}
+
+const onSearch = () => !!document.querySelector("#search-view")?.offsetParent;
+
+function act(event, action) {
+  event.preventDefault();
+  action();
+}
+
+function back() {
+  const drawer = document.querySelector("#filters [data-close]");
+  if (session.query.open) open(null);
+  else if (drawer?.offsetParent) drawer.click();
+  else if (session.selected.size) select([...session.selected.values()], false);
+  else document.activeElement?.blur();
+}
+
+function move(tile, key) {
+  const tiles = [...document.querySelectorAll(".tile")];
+  const at = tiles.indexOf(tile);
+  let next;
+  if (at < 0) next = tiles[0];
+  else if (key === "ArrowLeft") next = tiles[at - 1];
+  else if (key === "ArrowRight") next = tiles[at + 1];
+  else next = inNextRow(tiles, at, key === "ArrowDown" ? 1 : -1);
+  next?.querySelector(".tile-open").focus();
+  next?.scrollIntoView({ block: "nearest" });
+}
+
+/** The nearest tile of the row above or below: rows hold differently many. */
+function inNextRow(tiles, at, step) {
+  const from = tiles[at].getBoundingClientRect();
+  const middle = from.left + from.width / 2;
+  let best,
+    row,
+    distance = Infinity;
+  for (let i = at + step; i >= 0 && i < tiles.length; i += step) {
+    const box = tiles[i].getBoundingClientRect();
+    if (Math.abs(box.top - from.top) < 2) continue;
+    row ??= box.top;
+    if (Math.abs(box.top - row) >= 2) break;
+    const away = Math.abs(box.left + box.width / 2 - middle);
+    if (away < distance) [best, distance] = [tiles[i], away];
+  }
+  return best;
+}

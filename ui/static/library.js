@@ -1,0 +1,231 @@
+// The Library tab: the collections, making and deleting one, and what is being added to them.
+
+import { acceptDrops, showAdding } from "./adding.js";
+import { count, drawIcons, h, icon } from "./html.js";
+import { request } from "./http.js";
+import { mountJobs } from "./jobs.js";
+import { showView } from "./masthead.js";
+import { choose, learn, search, session } from "./session.js";
+
+const REFUSED =
+  "You can search here and not change anything, because this server is reached from elsewhere and has no sign-in. " +
+  "Collections are made and filled on its own machine.";
+
+let view = null; // the mounted element
+let known = { collections: [], models: [], may_change: false, limits: {} };
+let adding = null; // the collection whose panel is open
+
+export function mount(element) {
+  view = element;
+  drawIcons(element);
+  element.querySelector("[data-create]").addEventListener("click", () => askForNew());
+  prepareCreate(element.querySelector("dialog.create"));
+  prepareDelete(element.querySelector("dialog.delete"));
+  acceptDrops();
+  mountJobs(refresh);
+  document.querySelector("#views [data-tab-id=library][role=tab]").addEventListener("click", refresh);
+  refresh().then(() => arrive(wanted));
+}
+
+let wanted = null; // what to do as soon as the view is there
+
+/** Shows the Library; `what` is "create", "add" or nothing. */
+export function toLibrary(what) {
+  wanted = what;
+  showView("library");
+  if (view) arrive(what);
+}
+
+function arrive(what) {
+  wanted = null;
+  if (what === "create") askForNew();
+  if (what === "add") openAdding(session.query.collection);
+}
+
+async function refresh() {
+  const answer = await request("GET", "api/collections");
+  if (!answer.error) known = answer;
+  const refused = view.querySelector(".refused");
+  refused.hidden = !answer.error && known.may_change;
+  refused.querySelector("span").textContent = answer.error ? answer.error.message : REFUSED;
+  view.querySelector("[data-create]").hidden = !known.may_change;
+  view.querySelector(".own").hidden =
+    !known.may_change || known.collections.some((collection) => !collection.read_only);
+  showShelf();
+}
+
+/** What changed here is told to the Search tab too. */
+async function refreshAll() {
+  await refresh();
+  if (!known.collections.some(({ name }) => name === session.query.collection)) await choose(known.default);
+  else await learn();
+}
+
+function showShelf() {
+  const shelf = view.querySelector(".shelf");
+  const open = known.collections.find(({ name }) => name === adding);
+  const focused = document.activeElement?.closest(".shelf") && document.activeElement.getAttribute("aria-label");
+  const panel = shelf.querySelector(".adding");
+  shelf.replaceChildren(...known.collections.map((collection) => row(collection, panel)));
+  if (open && !panel) showAdding(shelf.querySelector(".adding"), { ...known, name: adding });
+  if (focused) shelf.querySelector(`[aria-label="${CSS.escape(focused)}"]`)?.focus();
+}
+
+function row(collection, panel) {
+  const { name, model, description, read_only: isReadOnly, health } = collection;
+  const canAdd = known.may_change && !isReadOnly;
+  const isOpen = adding === name;
+  return h(
+    "li",
+    { class: "shelf-row" },
+    h(
+      "div",
+      { class: "shelf-line" },
+      h("div", { class: "shelf-name" }, h("h2", {}, name), description && h("p", {}, description)),
+      h("p", { class: "shelf-count" }, count(collection.count, "picture")),
+      h("p", { class: "shelf-model", title: collection.note }, model),
+      h("p", { class: `state ${stateOf(collection).kind}` }, stateOf(collection).words),
+      h(
+        "div",
+        { class: "shelf-actions" },
+        h(
+          "button",
+          { type: "button", class: "button small", "aria-label": `Search ${name}`, onclick: () => toSearch(name) },
+          icon("search"),
+          "Search",
+        ),
+        canAdd &&
+          h(
+            "button",
+            {
+              type: "button",
+              class: isOpen ? "button small is-on" : "button small",
+              "aria-label": `Add pictures to ${name}`,
+              "aria-expanded": String(isOpen),
+              onclick: () => openAdding(isOpen ? null : name),
+            },
+            icon("plus"),
+            "Add",
+          ),
+        canAdd &&
+          h(
+            "button",
+            {
+              type: "button",
+              class: "icon-button",
+              "aria-label": `Delete ${name}`,
+              title: "Delete",
+              onclick: () => askToDelete(collection),
+            },
+            icon("trash"),
+          ),
+      ),
+    ),
+    isOpen && (panel ?? h("div", { class: "adding" })),
+  );
+}
+
+function stateOf({ read_only: isReadOnly, health }) {
+  if (isReadOnly) return { kind: "quiet", words: "Read-only" };
+  if (health.index === "building") return { kind: "busy", words: "Index being built" };
+  if (health.index === "down") return { kind: "busy", words: "Exact search" };
+  return { kind: "good", words: "Ready" };
+}
+
+function openAdding(name) {
+  const collection = known.collections.find((collection) => collection.name === name);
+  adding = collection && !collection.read_only && known.may_change ? name : null;
+  view.querySelector(".adding")?.remove();
+  showShelf();
+  if (name && !adding && known.may_change) askForNew();
+}
+
+async function toSearch(name) {
+  showView("search");
+  if (name !== session.query.collection) return choose(name);
+  await learn();
+  await search({ push: false });
+}
+
+function askForNew() {
+  if (!known.may_change) return;
+  const dialog = view.querySelector("dialog.create");
+  dialog.querySelector(".models").replaceChildren(dialog.querySelector("legend"), ...known.models.map(model));
+  dialog.querySelector("form").reset();
+  dialog.querySelector("input[type=radio]")?.setAttribute("checked", "");
+  fail(dialog, null);
+  dialog.showModal();
+}
+
+function model({ name, title, note }) {
+  return h(
+    "label",
+    { class: "model" },
+    h("input", { type: "radio", name: "model", value: name }),
+    h("span", {}, h("strong", {}, title), h("span", {}, note)),
+  );
+}
+
+function prepareCreate(dialog) {
+  const form = dialog.querySelector("form");
+  form.elements.other.addEventListener("input", () => {
+    for (const radio of form.querySelectorAll("input[type=radio]")) radio.checked = false;
+  });
+  prepare(dialog, async () => {
+    const other = form.elements.other.value.trim();
+    const name = form.elements.name.value.trim();
+    const answer = await request("POST", "api/collections", { name, model: other || form.elements.model?.value });
+    if (!answer.error) {
+      adding = name;
+      await refreshAll();
+    }
+    return answer.error;
+  });
+}
+
+let condemned = null; // the collection that the dialog is about
+
+function askToDelete(collection) {
+  condemned = collection.name;
+  const dialog = view.querySelector("dialog.delete");
+  dialog.querySelector("form").reset();
+  dialog.querySelector(".what").textContent =
+    `“${collection.name}” and its ${count(collection.count, "picture")} can no longer be searched. ` +
+    "Files that were added from a folder of this machine stay where they are; uploaded ones go.";
+  dialog.querySelector(".danger").disabled = true;
+  fail(dialog, null);
+  dialog.showModal();
+}
+
+function prepareDelete(dialog) {
+  const { name } = dialog.querySelector("form").elements;
+  name.addEventListener("input", () => (dialog.querySelector(".danger").disabled = name.value !== condemned));
+  prepare(dialog, async () => {
+    if (name.value !== condemned) return { message: "That is not its name." };
+    const answer = await request("DELETE", `api/collections/${encodeURIComponent(condemned)}`);
+    if (!answer.error) await refreshAll();
+    return answer.error;
+  });
+}
+
+/** A dialog whose form does `act`, and stays open with the reason where that fails. */
+function prepare(dialog, act) {
+  for (const button of dialog.querySelectorAll("[data-cancel]")) button.addEventListener("click", () => dialog.close());
+  dialog.querySelector("form").addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const button = dialog.querySelector("footer button:last-child");
+    const label = button.textContent;
+    button.disabled = true;
+    button.textContent = "One moment…";
+    const error = await act();
+    button.textContent = label;
+    button.disabled = false;
+    error ? fail(dialog, error.message) : dialog.close();
+  });
+}
+
+function fail(dialog, message) {
+  const place = dialog.querySelector(".ask-error");
+  place.hidden = !message;
+  place.textContent = message ?? "";
+}

@@ -1,0 +1,53 @@
+// The line on top: the word that leads home, the collection that is searched, the list of keys, short notices.
+
+import { drawIcons, h } from "./html.js";
+import { listenToKeys } from "./keys.js";
+import { choose, notify, search, session, watch } from "./session.js";
+
+const NOTICE_MS = 7000;
+
+export function mount(element) {
+  drawIcons(element);
+  const select = element.querySelector("select");
+  const keys = element.querySelector("dialog.keys");
+  element.querySelector(".wordmark").addEventListener("click", (event) => {
+    if (event.metaKey || event.ctrlKey) return;
+    event.preventDefault();
+    showView("search");
+    Object.assign(session.query, { text: "", parts: [], where: {} });
+    search();
+  });
+  element.querySelector("[data-keys]").addEventListener("click", () => keys.showModal());
+  keys.addEventListener("click", (event) => event.target === keys && keys.close());
+  select.addEventListener("change", () => choose(select.value));
+  watch(["about", "query"], () => showCollections(element, select));
+  watch(["notice"], () => showNotice(element.querySelector(".toast")));
+  listenToKeys({ help: () => keys.showModal() });
+}
+
+/** Brings one of Gradio's tabs to the front. */
+export function showView(name) {
+  document.querySelector(`#views [role=tab][data-tab-id=${name}]`)?.click();
+}
+
+function showCollections(element, select) {
+  const { collections } = session.about;
+  element.querySelector(".chooser").hidden = collections.length === 0;
+  select.replaceChildren(
+    ...collections.map(({ name, count }) => h("option", { value: name }, `${name} · ${count.toLocaleString("en")}`)),
+  );
+  select.value = session.query.collection;
+}
+
+let ending = 0;
+
+function showNotice(toast) {
+  clearTimeout(ending);
+  toast.hidden = !session.notice;
+  toast.replaceChildren();
+  if (!session.notice) return;
+  const { message, action } = session.notice;
+  toast.append(h("span", {}, message));
+  if (action) toast.append(h("button", { type: "button", class: "text-button", onclick: action.run }, action.label));
+  ending = setTimeout(() => notify(null), NOTICE_MS);
+}

@@ -1,0 +1,238 @@
+// What the page is about at this moment: query, answer, selection, the open item; and the one way from query to answer.
+
+import { fromAddress, toAddress } from "./address.js";
+
+const PAGE = 60; // hits asked for at once
+const MOST = 1000; // hits that one query can give
+
+export const session = {
+  about: null, // collections, fields, examples: what handlers.about says
+  query: { ...fromAddress(location.search), ...history.state?.query },
+  answer: null, // hits so far, and what was said about them
+  status: "starting", // loading | more | ready | error
+  problem: null, // {code, message} when status is error
+  selected: new Map(), // id → hit
+  notice: null, // {message, action?} shown for a moment
+};
+
+const listeners = new Map();
+let server = null;
+let turn = 0;
+let scrollWanted = null;
+let answered = null; // the query that the answer is to, as it was asked
+
+/** Calls `listener` now and whenever one of `topics` changes: about, query, answer, selected, open, notice. */
+export function watch(topics, listener) {
+  for (const topic of topics) listeners.set(topic, [...(listeners.get(topic) ?? []), listener]);
+  if (session.about) listener();
+}
+
+export function changed(...topics) {
+  if (!session.about) return; // nothing is shown before the first answer
+  for (const listener of new Set(topics.flatMap((topic) => listeners.get(topic) ?? []))) listener();
+}
+
+export async function start(functions) {
+  server = functions;
+  history.scrollRestoration = "manual";
+  window.addEventListener("popstate", restore);
+  window.addEventListener("online", () => session.status === "error" && search({ push: false }));
+  scrollWanted = history.state?.scroll ?? null;
+  await learn();
+  await search({ push: false, count: history.state?.count });
+}
+
+/** Asks the server; an answer is never an exception: `{error: {code, message}}` says what went wrong. */
+export async function ask(name, asked) {
+  return (await server[name](asked)) ?? { error: { code: "unreachable", message: "" } };
+}
+
+/** Learns about the collection of the query: its fields and examples, and the other collections. */
+export async function learn() {
+  const about = await ask("about", { collection: session.query.collection });
+  session.about = about.error ? { collections: [], fields: {}, examples: [], is_bundled: false } : about;
+  session.query.collection = about.collection ?? session.query.collection;
+  changed("about", "query");
+}
+
+export const isBlank = () => !session.query.text.trim() && session.query.parts.length === 0;
+
+const asked = () => ({
+  text: session.query.text,
+  parts: session.query.parts.map(({ text, id, image_hash, minus }) => ({ text, id, image_hash, minus })),
+  where: session.query.where,
+  collection: session.query.collection,
+});
+
+/** Answers the query as it stands; by default it becomes an entry of the browser's history. */
+export async function search({ push = true, count = PAGE } = {}) {
+  const mine = ++turn;
+  const wanted = asked();
+  session.status = "loading";
+  session.problem = null;
+  if (push) {
+    session.query.open = null;
+    remember(JSON.stringify(wanted) === answered ? "replaceState" : "pushState"); // the same again is no new entry
+  }
+  changed("query", "answer", "open");
+  const began = performance.now();
+  const blank = isBlank();
+  const answer = await ask(blank ? "browse" : "find", { ...wanted, offset: 0, top_k: Math.min(count ?? PAGE, MOST) });
+  if (mine !== turn) return; // a newer query was asked meanwhile
+  if (answer.error) return fail(answer.error);
+  session.answer = { ...answer, asked: wanted, blank, took: performance.now() - began };
+  session.status = "ready";
+  if (answer.text !== undefined && session.query.text === wanted.text) {
+    // Otherwise somebody is typing already.
+    session.query.text = answer.text;
+    session.query.parts = withPictures(answer.parts);
+  }
+  answered = JSON.stringify(asked());
+  document.title = titled();
+  remember("replaceState");
+  changed("query", "answer", "open");
+  window.scrollTo(0, scrollWanted ?? 0);
+  scrollWanted = null;
+}
+
+/** Names the query in the browser's history and tabs. */
+function titled() {
+  const { text, parts } = session.query;
+  const words = [text, ...parts.map((part) => `${part.minus ? "−" : "+"}${part.text ?? (part.label || "picture")}`)];
+  return [words.filter(Boolean).join(" "), "Sightline"].filter(Boolean).join(" · ");
+}
+
+/** The next hits of the same answer. */
+export async function more() {
+  const { answer } = session;
+  if (session.status !== "ready" || !answer || answer.hits.length >= answer.most) return;
+  const mine = turn;
+  session.status = "more";
+  const next = await ask(answer.blank ? "browse" : "find", {
+    ...answer.asked,
+    offset: answer.hits.length,
+    top_k: PAGE,
+  });
+  if (mine !== turn) return;
+  session.status = "ready";
+  if (next.error) return notify(next.error.message || "No connection: scroll on to try again.");
+  const known = new Set(answer.hits.map((hit) => hit.id));
+  answer.hits.push(...next.hits.filter((hit) => !known.has(hit.id)));
+  answer.most = next.hits.length ? next.most : answer.hits.length;
+  changed("answer");
+}
+
+export const details = (id) => ask("show", { ...(session.status === "ready" ? session.answer.asked : asked()), id });
+
+function fail(problem) {
+  session.status = "error";
+  session.problem = problem;
+  changed("answer");
+  if (problem.code === "unreachable") setTimeout(retryWhenBack, 2000, turn);
+}
+
+async function retryWhenBack(failed) {
+  if (failed !== turn) return;
+  const back = await fetch("healthz").then(
+    (answer) => answer.ok,
+    () => false,
+  );
+  if (!back) setTimeout(retryWhenBack, 2000, failed);
+  else if (failed === turn) {
+    await learn();
+    await search({ push: false });
+  }
+}
+
+/** Changes the query and answers it. */
+export function refine(change) {
+  Object.assign(session.query, change);
+  return search();
+}
+
+export function addParts(parts) {
+  const key = (part) => part.id ?? part.image_hash ?? part.text;
+  const coming = new Set(parts.map(key));
+  return refine({ parts: [...session.query.parts.filter((part) => !coming.has(key(part))), ...parts] });
+}
+
+export const addItems = (hits, minus) =>
+  addParts(hits.map((hit) => ({ id: hit.id, label: hit.caption || hit.name, minus })));
+
+export const similar = (hit) =>
+  refine({ text: "", parts: [{ id: hit.id, label: hit.caption || hit.name, minus: false }] });
+
+export async function choose(collection) {
+  session.selected.clear();
+  session.answer = null;
+  session.query = {
+    text: session.query.text,
+    parts: session.query.parts.filter((part) => part.id === undefined),
+    where: {},
+    collection,
+    open: null,
+  };
+  changed("selected", "answer");
+  await learn();
+  await search();
+}
+
+export function select(hits, on) {
+  for (const hit of hits) on ? session.selected.set(hit.id, hit) : session.selected.delete(hit.id);
+  changed("selected");
+}
+
+export function open(id) {
+  const was = session.query.open;
+  session.query.open = id;
+  if (id && !was) remember("pushState");
+  else if (id) remember("replaceState");
+  else if (was && history.state?.opened) return history.back();
+  else remember("replaceState");
+  changed("open");
+}
+
+export function notify(message, action) {
+  session.notice = message ? { message, action } : null;
+  changed("notice");
+}
+
+function remember(how) {
+  if (how === "pushState" && history.state) history.replaceState({ ...history.state, ...place() }, "");
+  history[how](
+    {
+      query: structuredClone(session.query),
+      opened: how === "pushState" ? !!session.query.open : history.state?.opened,
+      ...place(),
+    },
+    "",
+    toAddress(session.query),
+  );
+}
+
+const place = () => ({ scroll: window.scrollY, count: session.answer?.hits.length });
+
+async function restore(event) {
+  const before = JSON.stringify(asked());
+  const collection = session.query.collection;
+  session.query = { ...fromAddress(location.search), ...event.state?.query };
+  session.query.collection ??= collection;
+  if (JSON.stringify(asked()) === before) return changed("open"); // only the detail was opened or closed
+  scrollWanted = event.state?.scroll ?? 0;
+  if (session.query.collection !== collection) {
+    session.selected.clear();
+    changed("selected");
+    await learn();
+  }
+  await search({ push: false, count: event.state?.count });
+}
+
+// The server names the parts; the pictures' thumbnails are only known here.
+function withPictures(parts) {
+  const pictures = new Map(
+    session.query.parts.filter((part) => part.image_hash).map((part) => [part.image_hash, part]),
+  );
+  return parts.map((part) => ({ ...pictures.get(part.image_hash), ...part }));
+}
+
+window.addEventListener("pagehide", () => history.state && history.replaceState({ ...history.state, ...place() }, ""));

@@ -1,0 +1,142 @@
+// What the page says around the pictures, and in their place: the states empty, none, weak, error and offline.
+
+import { count, h, icon } from "./html.js";
+import { toLibrary } from "./library.js";
+import { choose, isBlank, refine, search, session } from "./session.js";
+
+/** The line above the pictures. */
+export function summary() {
+  const { answer, status } = session;
+  if (status === "error" || !answer) return "";
+  const all = count(answer.size, "picture");
+  const passing = answer.matching.toLocaleString("en");
+  const isFiltered = Object.keys(session.query.where).length > 0;
+  if (answer.blank || answer.hits.length === 0)
+    return isFiltered ? `${passing} of ${all} pass the filter` : answer.blank ? `${all}, newest first` : all;
+  const of = isFiltered ? `the ${passing} that pass the filter` : all;
+  return `Best of ${of} · ${Math.max(1, Math.round(answer.took))} ms`;
+}
+
+/** What stands between that line and the pictures: elements, often none. */
+export function message() {
+  const { answer, status, problem } = session;
+  const said = status === "error" ? failed(problem) : answer && saidOf(answer);
+  return said ? [said] : [];
+}
+
+function saidOf(answer) {
+  if (answer.size === 0) return emptyCollection();
+  if (answer.hits.length === 0) return nothing();
+  if (answer.blank) return welcome();
+  return answer.weak && weak();
+}
+
+function welcome() {
+  if (!isBlank() || Object.keys(session.query.where).length) return null;
+  const { examples, is_bundled: isBundled } = session.about;
+  return h(
+    "div",
+    { class: "welcome" },
+    h("h1", {}, "Find pictures by what they show"),
+    examples.length > 0 &&
+      h(
+        "p",
+        { class: "examples" },
+        h("span", { class: "visually-hidden" }, "Examples:"),
+        examples.map((text) =>
+          h("button", { type: "button", class: "example", onclick: () => refine({ text, parts: [] }) }, text),
+        ),
+      ),
+    h(
+      "p",
+      { class: "hint" },
+      "Type words, drop or paste a picture, or both. ",
+      h("span", { class: "wide" }, h("kbd", {}, "-word"), " leaves something out."),
+    ),
+    isBundled && h("p", { class: "hint" }, "The bundled model knows illustrations, not photographs. ", anotherModel()),
+  );
+}
+
+const anotherModel = () =>
+  h("button", { type: "button", class: "text-button", onclick: () => toLibrary("create") }, "Use another model");
+
+const card = (drawing, title, text, ...actions) =>
+  h(
+    "div",
+    { class: "card" },
+    icon(drawing),
+    h("h2", {}, title),
+    h("p", {}, text),
+    h("p", { class: "card-actions" }, ...actions),
+  );
+
+const button = (label, run) => h("button", { type: "button", class: "button", onclick: run }, label);
+
+function emptyCollection() {
+  const name = session.query.collection;
+  return card(
+    "picture",
+    "No pictures yet",
+    `The collection “${name}” is empty. Add files, a folder or a zip, and search them while they are read.`,
+    button("Add pictures", () => toLibrary("add")),
+  );
+}
+
+function nothing() {
+  const filtered = Object.keys(session.query.where).length > 0;
+  const text = filtered
+    ? "No picture passes the filter. Take a condition away to see more."
+    : "There is nothing left to show for this query.";
+  return card(
+    "search",
+    "Nothing found",
+    text,
+    filtered
+      ? button("Clear the filters", () => refine({ where: {} }))
+      : button("Start over", () => refine({ text: "", parts: [] })),
+  );
+}
+
+function weak() {
+  const { is_bundled: isBundled } = session.about;
+  return h(
+    "div",
+    { class: "banner" },
+    icon("warn"),
+    h(
+      "p",
+      {},
+      h("strong", {}, "Nothing here fits well. "),
+      "These are the nearest; other words may do better. ",
+      isBundled && ["The bundled model knows illustrations, not photographs. ", anotherModel()],
+    ),
+  );
+}
+
+function failed({ code, message }) {
+  if (code === "unreachable") {
+    const isOffline = !navigator.onLine;
+    return card(
+      "offline",
+      isOffline ? "You are offline" : "No connection to Sightline",
+      "Your query is kept and will be asked again as soon as the server answers.",
+      button("Try again", () => search({ push: false })),
+    );
+  }
+  if (code === "collection_not_found") {
+    const other = session.about.collections[0]?.name;
+    return card(
+      "warn",
+      "No such collection",
+      message,
+      other && button(`Search “${other}” instead`, () => choose(other)),
+    );
+  }
+  return card(
+    "warn",
+    "That did not work",
+    message,
+    button("Try again", () => search({ push: false })),
+    button("Start over", () => refine({ text: "", parts: [], where: {} })),
+  );
+}
