@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check
 STAMPS = .venv/.stamps
 
-.PHONY: help run full test check fix bench pictures clean
+.PHONY: help run full test test-models check fix bench pictures clean
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -14,6 +14,9 @@ full: $(STAMPS)/full  ## install torch and open_clip as well, for models other t
 
 test: $(STAMPS)/dev $(STAMPS)/browser  ## set up and pass every test
 	@.venv/bin/python -m pytest
+
+test-models: $(STAMPS)/dev  ## export whole architectures with random weights: half an hour, 12 GB of memory
+	@.venv/bin/python -m pytest -m models tests/contract/test_full_models.py
 
 check: $(STAMPS)/dev  ## format, lint, types
 	@.venv/bin/ruff format --check .

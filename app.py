@@ -2,40 +2,50 @@
 
 import os
 import sys
+import threading
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
-from search.errors import ModelNotFound
-from search.types import Collection, Encoder, Source
-from search.workspace import ModelChoice, Workspace
+from search.choices import ModelChoice, choices
+from search.encoders.hub import Hub
+from search.errors import ModelNotDownloaded, ModelNotFound
+from search.models import Models
+from search.types import Encoder
+from search.workspace import Workspace
 from settings import BadSetting, Settings, read_settings
 
 HERE = Path(__file__).parent
+BUNDLED_MODEL = HERE / "pocket" / "encoder"
 GALLERY = "gallery"
+QUERIES = HERE / "pocket" / "queries.csv"
 POCKET = ModelChoice(
-    name="pocket",
-    title="pocket (bundled)",
-    note="Knows illustrations; for photographs make a collection with another model.",
+    "pocket",
+    "pocket (bundled)",
+    "Knows illustrations; for photographs make a collection with another model.",
+    languages="English",
 )
 
 
 def join(settings: Settings, *, write: bool) -> Workspace:
     """Everything a face needs. `write`: take the data folder's lock. Raises: StoreBusy, ModelNotFound."""
-    from search.encoders.load import find_model, load_encoder
+    from search.encoders.load import find_model, load_encoder, size_in_memory
     from search.images.decoder import Decoder
-    from search.job import JobSpec
     from search.jobs import Jobs
     from search.kept_images import KeptImages
+    from search.memory import available_bytes
+    from search.speeds import Speeds, measure_in_process
     from store.library import open_library
     from store.sources import open_sources
 
-    bundled_model = HERE / "pocket" / "encoder"
-    models = [POCKET]
+    models_dir, configured, exports = settings.data_dir / "models", None, threading.Lock()
     if settings.model != POCKET.name:
         try:
-            find_model(settings.model, bundled=bundled_model)
+            with suppress(ModelNotDownloaded):  # it can be fetched from here
+                find_model(settings.model, bundled=BUNDLED_MODEL, models_dir=models_dir)
         except ModelNotFound as error:
             raise ModelNotFound(f"SIGHTLINE_MODEL can't be used. {error}") from error
-        models.insert(0, ModelChoice(name=settings.model, title=settings.model, note="The model set for this server."))
+        configured = ModelChoice(name=settings.model, title=settings.model, note="The model set for this server.")
 
     library = open_library(
         settings.data_dir,
@@ -48,42 +58,53 @@ def join(settings: Settings, *, write: bool) -> Workspace:
     def encoder_of(name: str) -> Encoder:
         return load_encoder(
             name,
-            models_dir=settings.data_dir / "models",
-            bundled=bundled_model,
+            models_dir=models_dir,
+            bundled=BUNDLED_MODEL,
             offline=settings.offline,
             threads=os.cpu_count(),
+            progress=partial(workspace.encoders.tell, name),
+            warn=partial(workspace.encoders.warn, name),
+            export_turn=exports,
         )
 
     workspace = Workspace(
         library,
         load_encoder=encoder_of,
+        size_of=partial(size_in_memory, models_dir=models_dir, bundled=BUNDLED_MODEL),
+        available=available_bytes,
         decoder=Decoder(workers=os.cpu_count() or 1, max_bytes=settings.max_image_mb * 2**20),
         kept=KeptImages(),
-        models=models,
+        models=choices(configured, POCKET),
         default=GALLERY,
         configured=settings.collection,
+        named=models_of(settings),
+        speeds=Speeds(models_dir, partial(measure_in_process, models_dir=models_dir, bundled=BUNDLED_MODEL)),
+        reports_dir=settings.data_dir / "reports",
+        labels={GALLERY: QUERIES},
     )
-
-    def sources_of(spec: JobSpec, collection: Collection) -> list[Source]:
-        return open_sources(
-            spec.paths,
-            spec.uploads,
-            spec.archives,
-            known=collection.sources(),
-            uploads_dir=settings.data_dir / "uploads",
-            keep=library.keep_upload,
-            max_bytes=settings.max_image_mb * 2**20,
-        )
 
     if write:
         workspace.jobs = Jobs(
             settings.data_dir / "jobs",
             open_collection=library.open,
             open_engine=workspace.engine,
-            open_sources=sources_of,
+            open_sources=lambda spec, collection: open_sources(
+                spec.paths,
+                spec.uploads,
+                spec.archives,
+                known=collection.sources(),
+                uploads_dir=settings.data_dir / "uploads",
+                keep=library.keep_upload,
+                max_bytes=settings.max_image_mb * 2**20,
+            ),
             decoder=workspace.decoder,
+            tidy_uploads=library.tidy_uploads,
         )
     return workspace
+
+
+def models_of(settings: Settings) -> Models:
+    return Models(settings.data_dir / "models", bundled=BUNDLED_MODEL, hub=Hub(offline=settings.offline))
 
 
 def card_of(encoder: Encoder) -> str:
@@ -99,14 +120,17 @@ def main() -> None:
     except BadSetting as error:
         sys.exit(str(error))
     from store.lock import read_holder
-    from ui.commands import Bundled, build
+    from ui.commands import Bundled, build, told
+    from ui.model_command import model_commands
 
-    build(
+    commands = build(
         settings,
         join,
         holder=lambda: read_holder(settings.data_dir),
-        bundled=Bundled(GALLERY, HERE / "pocket" / "queries.csv", card=card_of),
-    )()
+        bundled=Bundled(GALLERY, QUERIES, card=card_of),
+    )
+    commands.add_typer(model_commands(settings, models_of, told), name="model")
+    commands()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.figure import Figure, as_table
-from bench.indexing import measure_indexing, measure_large_model
+from bench.indexing import measure_indexing
+from bench.models import measure_models
 from bench.page import measure_page
 from bench.scale import measure_scale
 from bench.server import ROOT
@@ -18,7 +19,7 @@ MEASURES = {
     "indexing": measure_indexing,
     "busy": measure_while_indexing,
     "scale": measure_scale,
-    "large-model": measure_large_model,
+    "models": measure_models,
 }
 
 

@@ -1,49 +1,113 @@
-"""Speed of one model in ONNX Runtime and, as the naive peer, in torch with padded texts; prints two JSON lines."""
+"""Speed, memory and start of one model, ours or the naive peer's, in this process; prints them as a line of JSON."""
 
+import argparse
 import json
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from bench.latency import percentile, texts, times_ms
 
-BATCH = 16
+BATCHES = (1, 4, 16, 32)
+SGEMM_SIDE = 2048
+SETTLE_S = 0.1  # OpenBLAS's threads spin for a while after a product
 
 
-def speeds(text: Callable[[str], object], images: Callable[[], object]) -> dict[str, float]:
-    text_ms = percentile(times_ms([lambda t=t: text(t) for t in texts(60)]), 50)  # type: ignore[misc]
-    images()
-    started = time.perf_counter()
-    for _ in range(4):
-        images()
-    return {"text_ms": text_ms, "images_per_s": 4 * BATCH / (time.perf_counter() - started)}
-
-
-def ours(source: Path, models_dir: Path) -> dict[str, float]:
+def ours(folder: str, models_dir: Path) -> dict[str, float]:
+    """As the product loads it; with the share of the sgemm limit, the two measured in turns."""
     from search.encoders.load import load_encoder
 
-    encoder = load_encoder(str(source), models_dir=models_dir, bundled=source, offline=True, threads=None)
-    pixels = np.random.default_rng(0).integers(0, 256, (BATCH, *encoder.preprocess.size, 3), dtype=np.uint8)
-    return speeds(lambda text: encoder.encode_texts([text]), lambda: encoder.encode_images(pixels))
+    encoder = load_encoder(folder, models_dir=models_dir, bundled=Path(folder), offline=True)
+    measured = {"start_s": _since_start(encoder.encode_texts(["a red boat"]))}
+    batch = _pixels(encoder.preprocess.size, 16)
+    images_per_s, gflops = [], []
+    for _ in range(5):
+        images_per_s.append(_rate(lambda: encoder.encode_images(batch), len(batch)))
+        time.sleep(SETTLE_S)
+        gflops.append(sgemm_gflops())
+        time.sleep(SETTLE_S)
+    measured |= {"images_per_s": float(np.median(images_per_s)), "sgemm_gflops": float(np.median(gflops))}
+    return measured | _speeds(lambda t: encoder.encode_texts([t]), encoder.encode_images, encoder.preprocess.size)
 
 
-def naive(source: Path) -> dict[str, float]:
+def naive(folder: str) -> dict[str, float]:
+    """What open_clip's README shows: torch eager, texts padded to the context length."""
     from search.encoders.open_clip_encoder import import_open_clip
 
     open_clip = import_open_clip()
     import torch
 
-    model, _, _ = open_clip.create_model_and_transforms(f"local-dir:{source}")
-    tokenizer = open_clip.get_tokenizer(f"local-dir:{source}")
+    model, _, _ = open_clip.create_model_and_transforms(f"local-dir:{folder}")
+    tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}")
     model.eval()
-    batch = torch.rand(BATCH, 3, 224, 224)
     with torch.inference_mode():
-        return speeds(lambda text: model.encode_text(tokenizer([text])), lambda: model.encode_image(batch))
+        measured = {"start_s": _since_start(model.encode_text(tokenizer(["a red boat"])))}
+        size = model.visual.image_size
+        measured |= _speeds(
+            lambda text: model.encode_text(tokenizer([text])),
+            lambda pixels: model.encode_image(torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255),
+            (size, size) if isinstance(size, int) else tuple(size),
+        )
+    return measured | {"image_gflop": _gflop(model, size)}
+
+
+def _since_start(_: object) -> float:
+    """Seconds of this process, once the first embedding is there."""
+    import psutil
+
+    return time.time() - float(psutil.Process().create_time())
+
+
+def _speeds(text: Callable[[str], object], images: Callable[[Any], object], size: tuple[int, ...]) -> dict[str, float]:
+    import psutil
+
+    measured = {"text_ms": percentile(times_ms([lambda t=t: text(t) for t in texts(60)]), 50)}  # type: ignore[misc]
+    one = _pixels(size, 1)
+    measured["image_ms"] = percentile(times_ms([lambda: images(one)] * 25, warm_up=5), 50)
+    for count in BATCHES:
+        batch = _pixels(size, count)
+        images(batch)
+        measured[f"images_per_s_{count}"] = _rate(lambda batch=batch: images(batch), count)  # type: ignore[misc]
+    measured["memory_mb"] = psutil.Process().memory_full_info().pss / 2**20
+    return measured
+
+
+def _rate(run: Callable[[], object], count: int, *, at_least_s: float = 0.7) -> float:
+    started, done = time.perf_counter(), 0
+    while (taken_s := time.perf_counter() - started) < at_least_s or not done:
+        run()
+        done += count
+    return done / taken_s if done else 0.0
+
+
+def _pixels(size: tuple[int, ...], count: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    return np.random.default_rng(0).integers(0, 256, (count, *size, 3), dtype=np.uint8)
+
+
+def sgemm_gflops() -> float:
+    """What numpy's BLAS reaches here on all cores."""
+    left = np.ones((SGEMM_SIDE, SGEMM_SIDE), dtype=np.float32)
+    return _rate(lambda: left @ left, 1, at_least_s=0.4) * 2 * SGEMM_SIDE**3 / 1e9
+
+
+def _gflop(model: Any, size: Any) -> float:
+    """Of one image. With gradients, since torch's counter does not see into the fast path that inference takes."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    height, width = (size, size) if isinstance(size, int) else size
+    with FlopCounterMode(display=False) as counter:
+        model.encode_image(torch.rand(1, 3, height, width))
+    return float(counter.get_total_flops()) / 1e9
 
 
 if __name__ == "__main__":
-    print(json.dumps(ours(Path(sys.argv[1]), Path(sys.argv[2]))))
-    print(json.dumps(naive(Path(sys.argv[1]))))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder")
+    parser.add_argument("--models", type=Path, help="where exports are kept; without it the naive peer is measured")
+    arguments = parser.parse_args()
+    found = ours(arguments.folder, arguments.models) if arguments.models else naive(arguments.folder)
+    print(json.dumps(found))

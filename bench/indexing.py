@@ -1,6 +1,5 @@
 """Images indexed a second, as the command does it: from the folder to the acknowledged write."""
 
-import json
 import os
 import subprocess
 import sys
@@ -40,22 +39,3 @@ def _seconds(data_dir: Path, pictures: Path, *, model: str) -> float:
         capture_output=True,
     )
     return time.perf_counter() - started
-
-
-def measure_large_model(work: Path) -> list[Figure]:
-    """ViT-B-32 with random weights, exported as on first use, beside torch eager with padded texts in the same run."""
-    subprocess.run([sys.executable, "-m", "bench.random_model", "ViT-B-32", str(work / "vit")], cwd=ROOT, check=True)
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.encoders", str(work / "vit"), str(work / "models")],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    ours, torch = (json.loads(line) for line in done.stdout.strip().splitlines()[-2:])
-    return [
-        Figure("ViT-B-32: text, p50", ours["text_ms"], "ms", "≤ 25"),
-        Figure("ViT-B-32: images encoded", ours["images_per_s"], "images/s", "≥ 15"),
-        Figure("ViT-B-32: text, torch eager padded to 77 ÷ ours", torch["text_ms"] / ours["text_ms"], "×", ""),
-        Figure("ViT-B-32: images, ours ÷ torch eager", ours["images_per_s"] / torch["images_per_s"], "×", ""),
-    ]

@@ -12,14 +12,17 @@ from search.encoders.open_clip_encoder import build_open_clip, import_open_clip
 
 
 def write_random_model(config: dict[str, Any], out: Path, *, seed: int = 0) -> Path:
-    """Writes open_clip_config.json and open_clip_model.safetensors for an open_clip model config."""
+    """Writes open_clip_config.json and open_clip_model.safetensors for an open_clip model config.
+
+    What else the model needs, a tokenizer.json or a text tower's config.json, is put into `out` before or after.
+    """
     open_clip = import_open_clip()
     import torch
     from safetensors.torch import save_file
 
     torch.manual_seed(seed)
-    model = build_open_clip(config)
     out.mkdir(parents=True, exist_ok=True)
+    model = build_open_clip(config, out)
     save_file(
         {name: tensor.contiguous() for name, tensor in model.state_dict().items()}, out / "open_clip_model.safetensors"
     )

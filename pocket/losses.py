@@ -45,3 +45,10 @@ def pair_contrast(first: Tensor, second: Tensor, others: Tensor, scale: float) -
     """Image to image: each of `first` finds its own `second` (n, dim) among all seconds and `others`."""
     logits = scale * first @ torch.cat([second, others]).T
     return F.cross_entropy(logits, torch.arange(len(first), device=first.device))
+
+
+def alignment(embedding: Tensor, vectors: Tensor, target: Tensor) -> Tensor:
+    """Mean distance (1 - cosine) of the texts that name one thing alone to that thing's vector."""
+    rows = target.max(-1).values == 1
+    named = F.normalize(vectors, dim=-1)[target[rows].argmax(-1)]
+    return (1 - (embedding[rows] * named).sum(-1)).sum() / len(embedding)

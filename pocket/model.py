@@ -7,23 +7,23 @@ from torch import Tensor, nn
 
 from search.encoders.open_clip_encoder import import_open_clip
 
-IMAGE_PX = 96
-CELLS = 3  # the trunk's last map is CELLS x CELLS at IMAGE_PX
+IMAGE_PX = 128
 CONTEXT_LENGTH = 32
 VOCAB_SIZE = 49_408
 EMBED_DIM = 256
+TEXT_WIDTH = 128
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 
 
-def model_config(vocab_size: int = VOCAB_SIZE) -> dict[str, Any]:
+def model_config(*, vocab_size: int = VOCAB_SIZE) -> dict[str, Any]:
     """Returns what open_clip.CLIP takes and open_clip_config.json stores."""
     return {
         "embed_dim": EMBED_DIM,
         "vision_cfg": {
             "timm_model_name": "mobilenetv4_conv_small",
             "timm_model_pretrained": False,
-            "timm_pool": "avg",
+            "timm_pool": "avgmax",
             # timm reports 960 features and emits 1,280: any other projection than timm's own breaks.
             "timm_proj": "",
             "image_size": IMAGE_PX,
@@ -31,17 +31,41 @@ def model_config(vocab_size: int = VOCAB_SIZE) -> dict[str, Any]:
         "text_cfg": {
             "context_length": CONTEXT_LENGTH,
             "vocab_size": vocab_size,
-            "width": 128,
+            "width": TEXT_WIDTH,
             "heads": 4,
             "layers": 3,
         },
     }
 
 
-def build_model(vocab_size: int) -> Any:
-    """Returns an open_clip.CLIP, whose image tower is `visual`."""
-    model = import_open_clip().CLIP(**model_config(vocab_size))
+def build_model(table: nn.Module) -> Any:
+    """Returns an open_clip.CLIP, whose image tower is `visual`; `table` turns token ids into vectors."""
+    model = import_open_clip().CLIP(**model_config(vocab_size=8))
+    model.token_embedding = table
     return model.to(memory_format=torch.channels_last)
+
+
+class TaughtTable(nn.Module):
+    """Token vectors: the teacher's, seen through one matrix, and for some tokens a rest of their own.
+
+    Words of no caption so lie where the teacher puts them among those that are.
+    """
+
+    taught: Tensor
+    row: Tensor
+
+    def __init__(self, taught: Tensor, has_rest: Tensor) -> None:
+        """`taught` (tokens, teacher's dim), constant; `has_rest` bool (tokens,)."""
+        super().__init__()
+        self.register_buffer("taught", taught, persistent=False)
+        self.register_buffer("row", has_rest.long().cumsum(0) * has_rest, persistent=False)
+        self.view = nn.Parameter(torch.randn(taught.shape[1], TEXT_WIDTH) * 0.06)
+        self.rest = nn.Embedding(int(has_rest.sum()) + 1, TEXT_WIDTH, padding_idx=0)
+        nn.init.normal_(self.rest.weight[1:], std=0.02)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        vectors: Tensor = self.taught[tokens] @ self.view + self.rest(self.row[tokens])
+        return vectors
 
 
 class Heads(nn.Module):

@@ -13,7 +13,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pocket.model import IMAGE_PX, MEAN, STD, VOCAB_SIZE, model_config
+from pocket.model import IMAGE_PX, MEAN, STD, TEXT_WIDTH, VOCAB_SIZE, model_config
+from pocket.teacher import FILE as TEACHER_FILE
+from pocket.teacher import load_teacher, taught_table
 from pocket.tokens import full_ids
 from search.encoders.export import export_in_process
 
@@ -21,16 +23,27 @@ HERE = Path(__file__).parent
 
 
 def full_state(checkpoint: Path, which: str = "average") -> dict[str, Tensor]:
-    """Returns the model's weights with the compact token table scattered back; rows never trained are zero."""
+    """Returns the model's weights with the token table at full length; rows of tokens without a vector are zero.
+
+    Each row is whole steps of a power of two, at most 127: the exported table holds it in bytes, without loss.
+    """
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)[which]
-    compact = state["token_embedding.weight"]
-    table = torch.zeros(VOCAB_SIZE, compact.shape[1])
-    ids = torch.from_numpy(full_ids()[1:])
-    table[ids] = compact[1:].float()
+    compact = taught_table(load_teacher(checkpoint.with_name(TEACHER_FILE)))
+    compact.load_state_dict({name: state.pop(f"token_embedding.{name}") for name in compact.state_dict()})
+    table = torch.zeros(VOCAB_SIZE, TEXT_WIDTH)
+    with torch.no_grad():
+        table[torch.from_numpy(full_ids()[1:])] = in_steps(compact(torch.arange(1, len(full_ids()))))
     state["token_embedding.weight"] = table
     return {
         name: (value.half() if value.dtype.is_floating_point else value).contiguous() for name, value in state.items()
     }
+
+
+def in_steps(rows: Tensor) -> Tensor:
+    """Rounds each row to multiples, from -127 to 127, of the least power of two that allows it."""
+    largest = rows.abs().amax(-1, keepdim=True).clamp(min=2.0**-8)
+    step = torch.exp2(torch.ceil(torch.log2(largest / 127)))
+    return torch.round(rows / step) * step
 
 
 def write_model(state: dict[str, Tensor], folder: Path) -> None:

@@ -36,10 +36,16 @@ def _overlap(edges: np.ndarray, cells: int, centre: float, half: float) -> np.nd
     return share
 
 
+def thing_truth(scenes: Sequence[Scene], things: int) -> np.ndarray:
+    """Returns int8 (n, things): 1 where the scene shows the thing, else 0."""
+    truth = np.zeros((len(scenes), things), dtype=np.int8)
+    for n, scene in enumerate(scenes):
+        truth[n, list({item.thing for item in scene.items})] = 1
+    return truth
+
+
 def thing_targets(scenes: Sequence[Scene], things: int) -> np.ndarray:
     """Returns (n, things), each row shared evenly by the things in the scene."""
-    target = np.zeros((len(scenes), things), dtype=np.float32)
-    for n, scene in enumerate(scenes):
-        target[n, list({item.thing for item in scene.items})] = 1.0
-    target /= target.sum(1, keepdims=True)
-    return target
+    truth = thing_truth(scenes, things).astype(np.float32)
+    shares: np.ndarray = truth / truth.sum(1, keepdims=True)
+    return shares

@@ -3,6 +3,7 @@
 python -m pocket.train --out RUN --minutes 75 [--rank 0 --of 2]
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,14 +14,17 @@ from torch.utils.data import DataLoader, Dataset
 
 from pocket.batches import Images
 from pocket.joint_batches import VIEWS, Joint, easy_share, joint_batch
-from pocket.losses import contrast, pair_contrast, soft_cross_entropy, verdict
-from pocket.model import IMAGE_PX, Heads, build_model, image_features, texts_by_length
-from pocket.tokens import UNKNOWN, full_ids
+from pocket.losses import alignment, contrast, pair_contrast, soft_cross_entropy, verdict
+from pocket.model import IMAGE_PX, Heads, build_model, image_features, text_embedding, texts_by_length
+from pocket.teacher import FILE as TEACHER_FILE
+from pocket.teacher import Teacher, load_teacher, taught_table
+from pocket.tokens import encode_words
 from pocket.train_image import as_input, build_heads, image_losses, listed, naming_accuracy, weighted
 from pocket.words import load_vocabulary
 from pocket.workers import Average, Clock, Crew, checkpoint, rate_at, read_options, restore
 
 IMAGE_RATE, TEXT_RATE = 1.5e-3, 1e-3
+_LESSON_WORDS = 96
 _WEIGHTS = {
     "words": 0.8,
     "verdict": 0.15,
@@ -28,9 +32,12 @@ _WEIGHTS = {
     "cell": 1.5,
     "hue": 0.2,
     "thing": 1.8,
+    "presence": 0.15,
     "place": 0.1,
     "count": 0.1,
     "naming": 0.5,
+    "alignment": 0.5,
+    "lesson": 0.3,
 }
 
 
@@ -47,7 +54,21 @@ class _Stream(Dataset[Joint]):
         return joint_batch(number, size=self.size, px=IMAGE_PX, easy=easy)
 
 
-def losses(model: Any, heads: Heads, batch: Joint, device: str) -> dict[str, Tensor]:
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """A few words of the teacher's, as tokens (n, longest), and which things each is near to (n, things)."""
+
+    tokens: np.ndarray
+    near: np.ndarray
+
+
+def pick_lesson(teacher: Teacher, number: int) -> Lesson:
+    rng = np.random.default_rng([5, number])
+    chosen = rng.integers(len(teacher.lessons), size=_LESSON_WORDS)
+    return Lesson(encode_words([teacher.lessons[n] for n in chosen]), teacher.near[chosen])
+
+
+def losses(model: Any, heads: Heads, batch: Joint, lesson: Lesson, device: str) -> dict[str, Tensor]:
     cells, embedding = image_features(model, as_input(batch.pixels, device))
     text = texts_by_length(model, torch.from_numpy(batch.tokens).to(device))
     image_unit, text_unit = F.normalize(embedding, dim=-1), F.normalize(text, dim=-1)
@@ -60,7 +81,11 @@ def losses(model: Any, heads: Heads, batch: Joint, device: str) -> dict[str, Ten
     parts["words"] = contrast(scale * cosine, truth)
     parts["verdict"] = verdict(cosine, truth)
     parts["views"] = pair_contrast(first, image_unit[-views:], image_unit[: batch.first_view[0]], 20.0)
-    parts["naming"] = soft_cross_entropy(heads.thing_logits(text), _named_things(batch, len(heads.thing)).to(device))
+    named = _named_things(batch, len(heads.thing)).to(device)
+    parts["naming"] = soft_cross_entropy(heads.thing_logits(text), named)
+    parts["alignment"] = alignment(text_unit, heads.thing, named)
+    words = text_embedding(model, torch.from_numpy(lesson.tokens).to(device))
+    parts["lesson"] = soft_cross_entropy(heads.thing_logits(words), torch.from_numpy(lesson.near).to(device))
     return parts
 
 
@@ -79,10 +104,14 @@ def _named_things(batch: Joint, things: int) -> Tensor:
 def make_optimizer(model: Any, heads: Heads) -> torch.optim.Optimizer:
     image = [*model.visual.parameters(), *heads.parameters()]
     known = {id(p) for p in image}
+    rest = list(model.token_embedding.rest.parameters())
+    known |= {id(p) for p in rest}
     text = [p for p in model.parameters() if id(p) not in known]
     groups = [
         {"params": image, "lr": IMAGE_RATE, "weight_decay": 0.05, "top": IMAGE_RATE},
         {"params": text, "lr": TEXT_RATE, "weight_decay": 0.02, "top": TEXT_RATE},
+        # What a token has of its own is to stay small: what lies in the teacher's vector serves other words too.
+        {"params": rest, "lr": TEXT_RATE, "weight_decay": 0.5, "top": TEXT_RATE},
     ]
     return torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)
 
@@ -91,7 +120,8 @@ def main() -> None:
     options = read_options(__doc__, minutes=71)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     crew = Crew(options.rank, options.of, f"{options.out}/meeting-joint")
-    model, heads = build_model(len(full_ids())).to(device), build_heads().to(device)
+    teacher = load_teacher(options.out / TEACHER_FILE)
+    model, heads = build_model(taught_table(teacher)).to(device), build_heads().to(device)
     restore(options.out / "image.pt", {"visual": model.visual, "heads": heads}, device=device)
     optimizer, average = make_optimizer(model, heads), Average(model, 0.998)
     parts = {"model": model, "heads": heads, "optimizer": optimizer, "average": average}
@@ -104,15 +134,14 @@ def main() -> None:
     model.train()
     for step, batch in enumerate(loader, start=first):
         for group in optimizer.param_groups:
-            group["lr"] = group["top"] * rate_at(progress)
-        figures = losses(model, heads, batch, device)
+            group["lr"] = options.peak * group["top"] * rate_at(progress)
+        lesson = pick_lesson(teacher, step * options.of + options.rank)
+        figures = losses(model, heads, batch, lesson, device)
         optimizer.zero_grad(set_to_none=True)
         weighted(figures, _WEIGHTS).backward()  # type: ignore[no-untyped-call]
         progress = crew.average(parameters, clock.minutes / options.minutes)
         nn.utils.clip_grad_norm_(parameters, 2.0)
         optimizer.step()
-        with torch.no_grad():
-            model.token_embedding.weight[UNKNOWN] = 0.0
         average.update(model, step)
         is_last = progress >= 1
         if options.rank == 0 and (step % 50 == 0 or is_last):

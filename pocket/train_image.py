@@ -12,15 +12,15 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from pocket.batches import Images, image_batch, probe_batch
-from pocket.losses import soft_cross_entropy
+from pocket.losses import soft_cross_entropy, verdict
 from pocket.model import IMAGE_PX, MEAN, STD, Heads, build_model, image_features
 from pocket.scene import COLOURS
-from pocket.targets import cell_targets, thing_targets
+from pocket.targets import cell_targets, thing_targets, thing_truth
 from pocket.words import load_vocabulary
 from pocket.workers import Average, Clock, Crew, checkpoint, rate_at, read_options, restore
 
 _RATE = 2e-3
-_WEIGHTS = {"cell": 2.0, "hue": 0.3, "thing": 1.0, "place": 0.2, "count": 0.1}
+_WEIGHTS = {"cell": 2.0, "hue": 0.3, "thing": 1.0, "presence": 0.1, "place": 0.2, "count": 0.1}
 
 
 class _Stream(Dataset[Images]):
@@ -48,12 +48,14 @@ def image_losses(heads: Heads, cells: Tensor, embedding: Tensor, batch: Images) 
     spots = cells.permute(0, 2, 3, 1)  # (n, cells, cells, 960)
     target = thing_targets(scenes, len(heads.thing))
     target[[len({item.thing for item in scene.items}) > 4 for scene in scenes]] = 0.0
+    presence = torch.from_numpy(thing_truth(scenes, len(heads.thing))).to(device)
     place = torch.tensor([scene.place for scene in scenes], device=device)
     count = torch.tensor([min(len(scene.items), 6) - 1 for scene in scenes], device=device)
     return {
         "cell": soft_cross_entropy(heads.cell_thing(spots).flatten(0, 2), thing.flatten(0, 2)),
         "hue": soft_cross_entropy(heads.cell_colour(spots).flatten(0, 2), colour.flatten(0, 2)),
         "thing": soft_cross_entropy(heads.thing_logits(embedding), torch.from_numpy(target).to(device)),
+        "presence": verdict(F.normalize(embedding, dim=-1) @ F.normalize(heads.thing, dim=-1).T, presence),
         "place": F.cross_entropy(heads.place(embedding), place),
         "count": F.cross_entropy(heads.count(embedding), count),
     }
@@ -91,7 +93,7 @@ def main() -> None:
     options = read_options(__doc__, minutes=18)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     crew = Crew(options.rank, options.of, f"{options.out}/meeting-image")
-    model, heads = build_model(8).to(device), build_heads().to(device)
+    model, heads = build_model(nn.Identity()).to(device), build_heads().to(device)
     visual = model.visual
     parameters = [*visual.parameters(), *heads.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=_RATE, betas=(0.9, 0.98), weight_decay=0.05, fused=True)

@@ -19,6 +19,7 @@ def read_options(description: str | None, *, minutes: float) -> argparse.Namespa
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints; a run there is resumed")
     parser.add_argument("--minutes", type=float, default=minutes)
+    parser.add_argument("--peak", type=float, default=1.0, help="share of the usual learning rate, for a later sitting")
     parser.add_argument("--batch", type=int, default=128, help="images of one process")
     parser.add_argument("--rank", type=int, default=0, help="this process's number, from 0")
     parser.add_argument("--of", type=int, default=1, help="how many processes share the work")

@@ -92,6 +92,19 @@ class SearchEngine:
             size=size,
         )
 
+    def vector(self, query: Query) -> Embedding:
+        """What the query is compared with the images by. Raises: BadQuery, BadImage, ItemNotFound."""
+        query = checked(query)
+        return to_vector(self._embed(query.parts), [part.weight for part in query.parts])
+
+    def weak_below(self) -> float:
+        """The score of a best hit below which words are told "nothing here fits well"."""
+        return self._least_usual(self.collection.background())
+
+    def apart(self) -> "SearchEngine":
+        """The same with a cache of its own: many queries at once drive nobody's out, and their times are real."""
+        return SearchEngine(self.collection, self.encoder, decoder=self._decoder, kept=self._kept)
+
     def explain(self, query: Query, id: str) -> list[Contribution]:
         """Each part's share in the score of one item, in the order of the query."""
         query = checked(query)

@@ -7,7 +7,7 @@ SearchError
 ├── CollectionError     CollectionNotFound · CollectionExists · EncoderMismatch · ReadOnly · StoreBusy
 │                       StoreUnavailable · DiskFull
 ├── JobNotFound
-├── ModelError          ModelNotFound · ModelDamaged
+├── ModelError          ModelNotFound · ModelDamaged · ModelNotDownloaded · ModelRefused · HubUnreachable
 ├── NotSignedIn
 ├── NotAllowed
 ├── Busy
@@ -110,6 +110,28 @@ class ModelNotFound(ModelError):
 
 class ModelDamaged(ModelError):
     code = "model_damaged"
+
+
+class ModelNotDownloaded(ModelError):
+    """A model that can be fetched, and only is where somebody agreed to it. `missing_bytes`: where that is known."""
+
+    code = "model_not_downloaded"
+
+    def __init__(self, message: str, *, name: str = "", missing_bytes: int | None = None) -> None:
+        super().__init__(message)
+        self.name, self.missing_bytes = name, missing_bytes
+
+
+class ModelRefused(ModelError):
+    """The hub has it, and not for everybody."""
+
+    code = "model_refused"
+
+
+class HubUnreachable(ModelError):
+    """No network, a hub that does not answer, or SIGHTLINE_OFFLINE."""
+
+    code = "hub_unreachable"
 
 
 class NotSignedIn(SearchError):

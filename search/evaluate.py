@@ -1,102 +1,175 @@
-"""Judges retrieval on labelled queries: recall, precision and how often "nothing here fits well" is said rightly."""
+"""Judges retrieval: asks a collection labelled queries one after another and sums up what came back."""
 
-import csv
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 
+import numpy as np
+
+from search import intervals, measures
 from search.engine import SearchEngine
-from search.errors import SourceError
-from search.query import parse_text
-from search.types import Query
+from search.errors import BadImage, BadQuery, SourceError
+from search.intervals import Estimate
+from search.labels import LabelledQuery, Labels, Remark, match
+from search.measures import DEPTH, MEASURES, Outcome
+from search.query import MAX_TOP_K, parse_text
+from search.report import Asked, Figures, Report, Slice
+from search.types import Part, Query
 
-UNANSWERABLE = "unanswerable"  # the kind of a query that no image of the collection answers
-DEEPEST = 10
+MOST_VALUES = 40  # of a column that splits the queries: more are no slices but names
+MOST_REMARKS = 200  # kept with a report
+MISSED_KEPT = 4
 
-
-@dataclass(frozen=True, slots=True)
-class LabelledQuery:
-    text: str
-    kind: str
-    relevant: frozenset[str]  # ids of the images it should find; empty only where it is unanswerable
-
-
-@dataclass(frozen=True, slots=True)
-class Quality:
-    """Means over the queries of one kind. recall@k: share of a query's images found among the first k."""
-
-    kind: str
-    queries: int
-    recall_at_1: float
-    recall_at_5: float
-    recall_at_10: float
-    precision_at_10: float
-    flagged: float  # share of the queries told "nothing here fits well"
+ReadImage = Callable[[str], bytes]
 
 
-def read_queries(path: Path) -> list[LabelledQuery]:
-    """Reads a CSV with the columns query, kind and relevant (ids separated by spaces). Raises: SourceError."""
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return [
-                LabelledQuery(row["query"], row["kind"], frozenset(row["relevant"].split()))
-                for row in csv.DictReader(file)
-            ]
-    except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"The queries in {path.name} can't be read: give a CSV file in UTF-8.") from error
-    except (KeyError, AttributeError) as error:
-        raise SourceError(f"{path.name} needs the columns query, kind and relevant in every line.") from error
+def evaluate(
+    engine: SearchEngine,
+    labels: Labels,
+    *,
+    by: Sequence[str] | None = None,
+    read_image: ReadImage | None = None,
+    tell: Callable[[int, int], None] = lambda done, total: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Report | None:
+    """None where it was cancelled. `by`: the columns to split by, all where None; `tell`: queries asked, and in all.
+
+    Raises: BadQuery for a column that is none, SourceError where no query can be asked, CollectionError.
+    """
+    for column in by or ():
+        if column not in labels.columns:
+            known = ", ".join(labels.columns) or "none"
+            raise BadQuery(f'{labels.name} has no column "{column[:40]}" to split by; there are: {known}.')
+    started = time.perf_counter()
+    engine = engine.apart()
+    queries, remarks = match(labels.rows, engine.collection)
+    outcomes: list[Outcome] = []
+    vias: set[str] = set()
+    engine.weak_below()  # measured before the first query is timed
+    for done, query in enumerate(queries):
+        if cancelled():
+            return None
+        tell(done, len(queries))
+        try:
+            outcome, via = _ask(engine, query, read_image)
+        except (BadQuery, BadImage, SourceError) as error:
+            remarks.append(Remark(query.row.line, str(error)))
+            continue
+        outcomes.append(outcome)
+        vias.add(via)
+    tell(len(queries), len(queries))
+    every = sorted((*labels.remarks, *remarks), key=lambda remark: remark.line)
+    if not outcomes:
+        first = f" Line {every[0].line}: {every[0].reason}" if every else ""
+        raise SourceError(f"{labels.name} holds no query that can be asked of this collection.{first}")
+    return _report(engine, labels, outcomes, every, by=by, vias=vias, seconds=time.perf_counter() - started)
 
 
-def judge(engine: SearchEngine, queries: Iterable[LabelledQuery]) -> list[Quality]:
-    """One Quality for each kind, in the order of first appearance."""
-    outcomes: dict[str, list[Mapping[str, float]]] = {}
-    for query in queries:
-        outcomes.setdefault(query.kind, []).append(_outcome(engine, query))
-    return [_mean(kind, rows) for kind, rows in outcomes.items()]
-
-
-def answerable(qualities: Sequence[Quality]) -> float:
-    """The share of answerable queries flagged by mistake, over all kinds."""
-    rows = [quality for quality in qualities if quality.kind != UNANSWERABLE]
-    return sum(row.flagged * row.queries for row in rows) / max(1, sum(row.queries for row in rows))
-
-
-def as_text(qualities: Sequence[Quality]) -> str:
-    """A table for a terminal; recall and precision in percent."""
-    head = f"{'kind':<14}{'queries':>8}{'R@1':>8}{'R@5':>8}{'R@10':>8}{'P@10':>8}{'flagged':>9}"
-    lines = [head]
-    for row in qualities:
-        figures = (row.recall_at_1, row.recall_at_5, row.recall_at_10, row.precision_at_10)
-        shown = "".join(f"{'–' if row.kind == UNANSWERABLE else f'{100 * x:.1f}':>8}" for x in figures)
-        lines.append(f"{row.kind:<14}{row.queries:>8}{shown}{100 * row.flagged:>8.1f}%")
-    lines.append(f"answerable queries flagged by mistake: {100 * answerable(qualities):.1f}%")
-    return "\n".join(lines)
-
-
-def _outcome(engine: SearchEngine, query: LabelledQuery) -> dict[str, float]:
-    answer = engine.search(Query(parts=parse_text(query.text), top_k=DEEPEST))
-    good = [hit.id in query.relevant for hit in answer.hits]
-    labelled = max(1, len(query.relevant))
-    return {
-        "recall_at_1": sum(good[:1]) / labelled,
-        "recall_at_5": sum(good[:5]) / labelled,
-        "recall_at_10": sum(good) / labelled,
-        "precision_at_10": sum(good) / DEEPEST,
-        "flagged": float(answer.weak),
-    }
-
-
-def _mean(kind: str, rows: Sequence[Mapping[str, float]]) -> Quality:
-    def mean(name: str) -> float:
-        return sum(row[name] for row in rows) / len(rows)
-
-    return Quality(
-        kind=kind,
-        queries=len(rows),
-        recall_at_1=mean("recall_at_1"),
-        recall_at_5=mean("recall_at_5"),
-        recall_at_10=mean("recall_at_10"),
-        precision_at_10=mean("precision_at_10"),
-        flagged=mean("flagged"),
+def _ask(engine: SearchEngine, query: LabelledQuery, read_image: ReadImage | None) -> tuple[Outcome, str]:
+    """The outcome, and which path answered."""
+    row = query.row
+    parts = parse_text(row.text) if row.text else ()
+    if row.image and read_image:
+        parts = (*parts, Part(image=read_image(row.image)))
+    asked = Query(parts=parts, top_k=DEPTH)
+    answer = engine.search(asked)
+    found = [hit.id for hit in answer.hits]
+    places = tuple(rank for rank, id in enumerate(found, 1) if id in query.relevant)
+    first_rank, ann_recall = (places[0] if places else None), None
+    is_deep = bool(query.relevant) and not places
+    if is_deep or answer.via == "chroma":
+        exact = engine.collection.search(engine.vector(asked), top_k=MAX_TOP_K if is_deep else DEPTH, exact=True)
+        if is_deep:
+            first_rank = next((rank for rank, id in enumerate(exact.ids, 1) if id in query.relevant), None)
+        if answer.via == "chroma":
+            tenth = exact.scores[:DEPTH][-1]  # an image that ties with it is as good
+            ann_recall = sum(hit.score >= tenth for hit in answer.hits) / len(exact.scores[:DEPTH])
+    outcome = Outcome(
+        line=row.line,
+        text=row.text,
+        image=row.image,
+        values=row.values,
+        relevant=len(query.relevant),
+        places=places,
+        first_rank=first_rank,
+        score=answer.hits[0].score if answer.hits else None,
+        flagged=answer.weak,
+        found=tuple(found),
+        missed=tuple(sorted(query.relevant - set(found))[:MISSED_KEPT]),
+        took_ms=round(sum(answer.took_ms.values()), 3),
+        ann_recall=ann_recall,
     )
+    return outcome, answer.via
+
+
+def _report(
+    engine: SearchEngine,
+    labels: Labels,
+    outcomes: Sequence[Outcome],
+    remarks: Sequence[Remark],
+    *,
+    by: Sequence[str] | None,
+    vias: set[str],
+    seconds: float,
+) -> Report:
+    info, now = engine.collection.info, datetime.now(UTC)
+    took = [one.took_ms for one in outcomes]
+    curve = measures.recalls(outcomes)
+    ann = np.array([[one.ann_recall] for one in outcomes if one.ann_recall is not None], np.float64)
+    return Report(
+        id=f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}",
+        made_at=now.isoformat(timespec="seconds"),
+        collection=info.name,
+        version=info.version,
+        model=info.model,
+        fingerprint=info.fingerprint,
+        size=len(engine.collection),
+        asked=Asked(
+            name=labels.name,
+            sha256=labels.sha256,
+            lines=len(labels.rows) + len(labels.remarks),
+            columns=labels.columns,
+            remarks=tuple(remarks[:MOST_REMARKS]),
+            remarks_count=len(remarks),
+        ),
+        via="both" if len(vias) > 1 else "chroma" if "chroma" in vias else "exact",
+        overall=_slice("", "", outcomes),
+        curve=tuple(intervals.means(curve)) if len(curve) else (),
+        slices=tuple(_slices(labels.columns, outcomes, by=labels.columns if by is None else by)),
+        ann_recall_at_10=intervals.means(ann)[0] if len(ann) else None,
+        latency_ms={"p50": round(float(np.percentile(took, 50)), 2), "p95": round(float(np.percentile(took, 95)), 2)},
+        weak_below=engine.weak_below(),
+        seconds=round(seconds, 2),
+        outcomes=tuple(outcomes),
+    )
+
+
+def _slices(columns: Sequence[str], outcomes: Sequence[Outcome], *, by: Sequence[str]) -> list[Slice]:
+    """In the order in which the values first come; a column of too many values, such as a note, splits nothing."""
+    found = []
+    for column in by:
+        at = columns.index(column)
+        groups: dict[str, list[Outcome]] = {}
+        for one in outcomes:
+            groups.setdefault(one.values[at], []).append(one)
+        if len(groups) <= MOST_VALUES:
+            found += [_slice(column, value, group) for value, group in groups.items()]
+    return found
+
+
+def _slice(column: str, value: str, outcomes: Sequence[Outcome]) -> Slice:
+    answerable = sum(one.is_answerable for one in outcomes)
+    return Slice(column, value, len(outcomes), answerable, _figures(outcomes))
+
+
+def _figures(outcomes: Sequence[Outcome]) -> Figures:
+    table, ranks = measures.table(outcomes), measures.first_ranks(outcomes)
+    figures: dict[str, Estimate | None] = dict.fromkeys((*MEASURES, "median_rank"))
+    if len(table):
+        figures |= zip(MEASURES, intervals.means(table), strict=True)
+        figures["median_rank"] = intervals.median(ranks)
+    for name, answerable in (("flagged_answerable", True), ("flagged_unanswerable", False)):
+        flags = measures.flags(outcomes, answerable=answerable)
+        figures[name] = intervals.means(flags)[0] if len(flags) else None
+    return figures

@@ -41,16 +41,20 @@ class Jobs:
         open_engine: Callable[[str], SearchEngine],
         open_sources: Callable[[JobSpec, Collection], Sequence[Source]],
         decoder: Decoder,
+        tidy_uploads: Callable[[frozenset[str]], None] = lambda wanted: None,
     ) -> None:
+        """`tidy_uploads` may remove originals that no record has, but for the wanted ones."""
+        self.taking = threading.Lock()  # held from the first upload that is kept until its job is submitted
         self.incoming = folder / "incoming"  # for archives that were sent here: a job removes its own when it is done
         self._folder = folder
         self._open_collection, self._open_engine, self._open_sources = open_collection, open_engine, open_sources
-        self._decoder = decoder
+        self._decoder, self._tidy_uploads = decoder, tidy_uploads
         self._jobs: dict[str, Job] = {}
         self._waiting: deque[str] = deque()
         self._stop: dict[str, threading.Event] = {}  # of the job that runs
         self._changed = threading.Condition()  # guards all of these
         self._closing = False
+        self._untidy = True
         self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
         self._take_up()
 
@@ -95,7 +99,11 @@ class Jobs:
             return job
 
     def resume(self, id: str) -> Job:
-        """Takes up a job that was cancelled, interrupted or failed; what is indexed is not done again."""
+        """Takes up a job that was cancelled, interrupted or failed; what is indexed is not done again.
+
+        Raises: JobNotFound, CollectionNotFound.
+        """
+        self._open_collection(self.get(id).spec.collection)
         with self._changed:
             job = self._job(id)
             if job.state in ("cancelled", "interrupted", "failed"):
@@ -105,6 +113,12 @@ class Jobs:
                 self._waiting.append(id)
                 self._changed.notify_all()
             return job
+
+    def tidy(self) -> None:
+        """Has uploads removed that nothing needs any more, as soon as no job is left."""
+        with self._changed:
+            self._untidy = True
+            self._changed.notify_all()
 
     def watch(self, id: str) -> Iterator[Job]:
         """The job now and at each change, until it is finished or this is closed. Raises: JobNotFound."""
@@ -146,9 +160,16 @@ class Jobs:
     def _work(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._closing or self._waiting)
+                self._changed.wait_for(lambda: self._closing or self._waiting or self._untidy)
                 if self._closing:
                     return
+                untidy = not self._waiting
+            if untidy:
+                self._tidy_up()
+                continue
+            with self._changed:
+                if not self._waiting:  # cancelled just now
+                    continue
                 job = self._job(self._waiting.popleft())
                 stop = self._stop[job.id] = threading.Event()
                 job = self._keep(
@@ -163,6 +184,18 @@ class Jobs:
                     outcome["finished_at"] = _now()
                 self._keep(replace(self._job(job.id), **outcome))
                 self._sweep()
+
+    def _tidy_up(self) -> None:
+        with self.taking:
+            with self._changed:
+                if self._waiting or self._closing:
+                    return
+                self._untidy = False
+                needed = [job.spec.uploads for job in self._jobs.values() if not _is_over(job)]
+            try:
+                self._tidy_uploads(frozenset(upload.path for uploads in needed for upload in uploads))
+            except SearchError as error:
+                log.warning("uploads=untidy reason=%r", str(error))
 
     def _outcome(self, job: Job, stop: threading.Event) -> dict[str, Any]:
         """What changes in the job by running it."""
@@ -257,14 +290,19 @@ class Jobs:
     def _sweep(self) -> None:
         """Forgets the oldest finished jobs, and archives that no job will need again."""
         finished = sorted((job for job in self._jobs.values() if job.is_finished), key=lambda job: job.created_at)
+        over = [job for job in finished if _is_over(job)]
         for job in finished[:-MOST_FINISHED]:
-            del self._jobs[job.id]
+            over.append(self._jobs.pop(job.id))
             with suppress(OSError):
                 (self._folder / f"{job.id}.json").unlink()
-        done = [archive for job in self._jobs.values() if job.state == "done" for archive in job.spec.archives]
-        for archive in done:
+        for archive in (archive for job in over for archive in job.spec.archives):
             with suppress(OSError):
                 Path(archive.path).unlink()
+
+
+def _is_over(job: Job) -> bool:
+    """Whether it can't be taken up again."""
+    return job.state == "done" or job.error_code == CollectionNotFound.code
 
 
 def _sum(before: Progress, now: Progress) -> Progress:
@@ -281,4 +319,4 @@ def _sum(before: Progress, now: Progress) -> Progress:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return datetime.now(UTC).isoformat(timespec="microseconds")

@@ -1,27 +1,26 @@
 """What every face works with: the collections by name, their engines, the encoders loaded for them, and the jobs.
 
-It owns loading on demand and nothing else; how a collection or an encoder is opened is passed in from app.py.
+It joins them and owns nothing else; how a collection or an encoder is opened is passed in from app.py.
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from search.choices import ModelChoice
 from search.engine import SearchEngine
-from search.errors import CollectionNotFound
+from search.errors import CollectionNotFound, ReadOnly
+from search.evaluations import Evaluations
 from search.images.decoder import Decoder
 from search.jobs import Jobs
 from search.kept_images import KeptImage, KeptImages
+from search.loaded import Encoders, Loading
+from search.makings import Makings
+from search.models import Download, Models, ModelState
+from search.reports import Reports
+from search.speeds import Speeds
 from search.types import Collection, CollectionInfo, Encoder, Library, Scalar
-
-
-@dataclass(frozen=True, slots=True)
-class ModelChoice:
-    """A model that a new collection can be made with, and what it is good for in one sentence."""
-
-    name: str
-    title: str
-    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +39,45 @@ class Workspace:
         library: Library,
         *,
         load_encoder: Callable[[str], Encoder],
+        size_of: Callable[[str], int] = lambda model: 0,
+        available: Callable[[], int | None] = lambda: None,
         decoder: Decoder,
         kept: KeptImages,
         models: Sequence[ModelChoice],
         default: str,
         configured: str = "",
+        named: Models | None = None,
+        speeds: Speeds | None = None,
+        reports_dir: Path | None = None,
+        labels: Mapping[str, Path] | None = None,
     ) -> None:
-        """`configured` (SIGHTLINE_COLLECTION) answers where no collection is named, else `default` or the first."""
+        """`size_of`: a model's bytes in memory; `available`: the memory that is free, None where there is no limit.
+
+        `named`: where models that are no bundled ones are looked for and fetched; None: nowhere. `speeds`: of models.
+
+        `configured` (SIGHTLINE_COLLECTION) answers where no collection is named, else `default` or the first.
+        `labels`: by collection the labelled queries that come with it; without `reports_dir` nothing is evaluated.
+        """
         self.library = library
         self.decoder = decoder
         self.kept = kept
-        self._load_encoder = load_encoder
+        self.encoders = Encoders(load_encoder, size_of=size_of, available=available)
+        self.speeds = speeds
+        self.makings = Makings(
+            named,
+            check=library.check_new,
+            create=lambda name, model, description: self.create(name, model=model, description=description),
+        )
         self._models = tuple(models)
         self._default = default
         self._configured = configured
+        self._named = named
         self._engines: dict[str, SearchEngine] = {}
-        self._encoders: dict[str, Encoder] = {}
-        self._lock = threading.Lock()  # guards the two maps
-        self._loading = threading.Lock()  # one model is loaded at a time
+        self._lock = threading.Lock()  # guards it
         self.jobs: Jobs | None = None  # set by app.py where this process may write
+        self.evaluations: Evaluations | None = None
+        if reports_dir is not None:
+            self.evaluations = Evaluations(Reports(reports_dir), open_engine=self.engine, labels=labels or {})
 
     @property
     def default(self) -> str:
@@ -105,11 +124,15 @@ class Workspace:
             return self._engines.setdefault(name, engine)
 
     def encoder(self, model: str) -> Encoder:
-        """Raises: ModelNotFound, ModelDamaged."""
-        with self._loading:
-            if model not in self._encoders:
-                self._encoders[model] = self._load_encoder(model)
-            return self._encoders[model]
+        """Downloads nothing. Raises: ModelNotFound, ModelNotDownloaded, ModelDamaged, ModelError."""
+        return self.encoders.get(model)
+
+    def prepare(self, name: str | None = None, *, within_s: float) -> Loading | None:
+        """Has the model of a collection loaded, if need be in the background; None once it is there.
+
+        Raises: as `engine`.
+        """
+        return self.encoders.begin(self.open(name).info.model, within_s=within_s)
 
     def create(self, name: str, *, model: str, description: str = "") -> CollectionInfo:
         """Raises: CollectionExists, CollectionError for an unusable name, ModelError."""
@@ -123,9 +146,47 @@ class Workspace:
         self.library.delete(name)
         with self._lock:
             self._engines.pop(name, None)
+        if self.jobs is not None:
+            self.jobs.tidy()
+        if self.evaluations is not None:
+            self.evaluations.forget(name)
 
     def models(self) -> list[ModelChoice]:
         return list(self._models)
+
+    def model(self, name: str, *, look_up: bool = False) -> ModelState:
+        """What stands between a name and an encoder. `look_up`: ask the hub for what is not here.
+
+        Raises, with `look_up`: ModelNotFound, ModelRefused, HubUnreachable, ModelError.
+        """
+        if self._named is None:
+            return ModelState(name, "ready" if name in {choice.name for choice in self._models} else "unknown")
+        return self._named.look_up(name) if look_up else self._named.state(name)
+
+    def fetched_models(self) -> list[ModelState]:
+        """What was downloaded, or begun to be, whether or not it is one of the choices."""
+        return self._named.here() if self._named else []
+
+    def fetch(self, name: str) -> Download:
+        """Starts a model's download in the background: only where somebody agreed to it, who was shown its size.
+
+        Raises: ModelNotFound, ModelRefused, HubUnreachable, ModelError, Busy while another is fetched.
+        """
+        return self._fetching.fetch(name)
+
+    def downloads(self) -> list[Download]:
+        """Newest first."""
+        return self._named.downloads() if self._named else []
+
+    def cancel_fetch(self, name: str) -> Download:
+        """Soon; what came is kept, and the next fetch goes on from there. Raises: ModelNotFound."""
+        return self._fetching.cancel(name)
+
+    @property
+    def _fetching(self) -> Models:
+        if self._named is None:
+            raise ReadOnly("This server fetches no models.")
+        return self._named
 
     def keep_image(self, data: bytes, *, name: str, collection: str | None = None) -> KeptImage:
         """Raises: BadImage."""
@@ -142,5 +203,9 @@ class Workspace:
     def close(self) -> None:
         if self.jobs is not None:
             self.jobs.close()
+        if self.evaluations is not None:
+            self.evaluations.close()
+        if self._named is not None:
+            self._named.close()
         self.decoder.close()
         self.library.close()

@@ -4,11 +4,13 @@ import logging
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 
@@ -96,9 +98,24 @@ class ChromaServer:
         self._folder.mkdir(parents=True, exist_ok=True)
         in_order = self._marker.exists() and self._marker.read_text(errors="replace") == self._looks()
         self._marker.unlink(missing_ok=True)
-        if not in_order:
+        if not (in_order and self._drop_unused()):
             shutil.rmtree(self._folder)
             self._folder.mkdir()
+
+    def _drop_unused(self) -> bool:
+        """Chroma leaves the folder of a collection's index behind when that is deleted. Whether all is well."""
+        folders = [path for path in (self._folder / STORE).glob("*/") if path.is_dir()]
+        if not folders:
+            return True
+        try:
+            with closing(sqlite3.connect(self._folder / STORE / "chroma.sqlite3")) as database:
+                used = {id for (id,) in database.execute("SELECT id FROM segments")}
+        except sqlite3.Error:
+            return False
+        for folder in folders:
+            if folder.name not in used:
+                shutil.rmtree(folder)
+        return True
 
     def _looks(self) -> str:
         """Chroma answers from some damaged files without a word, so a changed file counts as damage."""

@@ -73,9 +73,9 @@ class StoredCollection:
 
     # Finding
 
-    def search(self, vector: Embedding, *, top_k: int, where: Where = ()) -> Found:
+    def search(self, vector: Embedding, *, top_k: int, where: Where = (), exact: bool = False) -> Found:
         """The rules are in docs/architecture.md, "How catalog and Chroma agree"."""
-        view = self._index.view() if self._index else None  # before the rows, so that it claims no newer ones
+        view = self._index.view() if self._index and not exact else None  # before the rows, so that it claims no newer ones
         rows, at = self._moment(where)
         among = rows.live_count if at is None else len(at)
         top_k = min(top_k, among)
@@ -85,7 +85,8 @@ class StoredCollection:
         if view and among > self._exact_up_to and 2 * among >= rows.live_count:
             near = self._near_by_chroma(view, rows, at, vector=vector, top_k=top_k)
         via: Literal["exact", "chroma"] = "exact" if near is None else "chroma"
-        self._via = via
+        if not exact:  # health says how searches are answered, not how their answers are judged
+            self._via = via
         if near is None:
             near = rows_of.nearest(rows, vector, at=at, top_k=top_k)
         ids, scores = rows_of.ranked(rows, vector, at=near, top_k=top_k)

@@ -63,6 +63,11 @@ class LocalLibrary:
         return self._data_dir / "uploads"
 
     @property
+    def _untidy(self) -> Path:
+        """There while originals may be left of a deleted collection."""
+        return self._uploads / ".untidy"
+
+    @property
     def read_only(self) -> bool:
         return self._lock is None
 
@@ -115,15 +120,16 @@ class LocalLibrary:
                     opened.index_with(self._indexer)
             return self._open[name]
 
-    def create(self, name: str, *, model: str, fingerprint: str, dim: int, description: str = "") -> Collection:
+    def check_new(self, name: str) -> None:
         self._refuse_if_read_only()
         _check_name(name)
+        taken = {other.casefold(): other for other in [*self._bundled, *self._served()]}
+        if name.casefold() in taken:
+            raise CollectionExists(f"There is a collection {taken[name.casefold()]!r} already; choose another name.")
+
+    def create(self, name: str, *, model: str, fingerprint: str, dim: int, description: str = "") -> Collection:
         with self._changing:
-            taken = {other.casefold(): other for other in [*self._bundled, *self._served()]}
-            if name.casefold() in taken:
-                raise CollectionExists(
-                    f"There is a collection {taken[name.casefold()]!r} already; choose another name."
-                )
+            self.check_new(name)
             info = manifest.new_info(name, model=model, fingerprint=fingerprint, dim=dim, description=description)
             folder = self._collections / name / info.version
             create_folder(folder, info)
@@ -138,6 +144,7 @@ class LocalLibrary:
                 if name in self._bundled:
                     raise ReadOnly(f"The collection {name!r} comes with Sightline and can't be deleted.")
                 raise _not_found(name)
+            files.write_durably(self._untidy, b"")
             gone = self._collections / f".deleted-{secrets.token_hex(8)}"
             with files.disk_errors(f"the collection {name!r}"):
                 (self._collections / name).rename(gone)
@@ -161,6 +168,23 @@ class LocalLibrary:
                 files.write_atomically(path, data, sync=True)
                 files.sync_folder(self._uploads)
         return relative
+
+    def tidy_uploads(self, wanted: frozenset[str]) -> None:
+        """After a deletion: removes originals that no collection has, but for the wanted ones, which may come into one.
+
+        To be called while nothing is being added. While a collection can't be read, all stay.
+        """
+        used = set(wanted)
+        with suppress(StoreUnavailable), files.disk_errors("the folder of uploads"):
+            if not self._untidy.exists():
+                return
+            for name in self._served():
+                uris = (record.uri for record in self.open(name).known(self._uploads.name))
+                used.update(uri.removeprefix(f"{self._uploads.name}/") for uri in uris)
+            for path in self._uploads.glob("??/*"):
+                if f"{path.parent.name}/{path.name}" not in used:
+                    path.unlink()
+            self._untidy.unlink()
 
     def close(self) -> None:
         with self._changing:

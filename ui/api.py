@@ -16,9 +16,9 @@ from search.errors import ItemNotFound, SourceError
 from search.types import Collection
 from ui import api_query
 from ui.api_errors import ERROR_ANSWERS
-from ui.bodies import openapi_body, read_body, read_json
+from ui.bodies import content_type, openapi_body, read_body, read_json
 from ui.docs_page import docs_html
-from ui.exchange import query_body, ready_response, reply_response
+from ui.exchange import query_body, ready_response, reply_response, workers_for
 from ui.service import Service, service_of
 
 FOR_GOOD = "private, max-age=31536000, immutable"  # the address names the content
@@ -60,7 +60,8 @@ async def ping(request: Request) -> Response:
 async def search(request: Request) -> Response:
     service = service_of(request)
     body = await query_body(request, service)
-    reply = await service.searches.run(api_query.search, service.workspace, body, thumb_url=api_query.thumb_url)
+    workers = workers_for(service, body)
+    reply = await workers.run(api_query.search, service.workspace, body, thumb_url=api_query.thumb_url)
     return reply_response(request, reply)
 
 
@@ -72,7 +73,8 @@ async def search(request: Request) -> Response:
 async def embed(request: Request) -> Response:
     service = service_of(request)
     body = await read_json(request, service.limits.query_bytes)
-    return reply_response(request, await service.searches.run(api_query.embed, service.workspace, body))
+    workers = service.examples if body.get("images") else service.searches
+    return reply_response(request, await workers.run(api_query.embed, service.workspace, body))
 
 
 @router.get("/thumb/{id}", summary="An image's thumbnail, WebP.")
@@ -102,8 +104,9 @@ async def image(
 )
 async def keep_query_image(request: Request, collection: CollectionName = None) -> Response:
     service = service_of(request)
+    api_query.check_type(content_type(request), api_query.IMAGE_TYPES)
     data = await read_body(request, service.limits.image_bytes)
-    kept = await service.searches.run(service.workspace.keep_image, data, name="The picture", collection=collection)
+    kept = await service.examples.run(service.workspace.keep_image, data, name="The picture", collection=collection)
     thumb = f"data:image/webp;base64,{b64encode(kept.thumbnail).decode()}"
     return JSONResponse({"hash": kept.hash, "thumb": thumb, "width": kept.width, "height": kept.height})
 

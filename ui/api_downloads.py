@@ -28,7 +28,7 @@ router = APIRouter(responses=ERROR_ANSWERS)
 async def export_csv(request: Request) -> Response:
     service = service_of(request)
     wanted = await _wanted(request)
-    _, rows = await service.searches.run(_rows, service, wanted)
+    _, rows = await _found(service, wanted)
     # The mark at its beginning tells spreadsheets that it is UTF-8.
     text = "\ufeff" + downloads.csv_text(rows)
     return Response(text, media_type="text/csv", headers=_attachment("sightline.csv"))
@@ -43,12 +43,17 @@ async def export_csv(request: Request) -> Response:
 async def export_zip(request: Request) -> Response:
     service = service_of(request)
     wanted = await _wanted(request)
-    name, rows = await service.searches.run(_rows, service, wanted)
+    name, rows = await _found(service, wanted)
     records = [row.record for row in rows]
     downloads.check_zip(records)
     chunks = downloads.zip_chunks(service.workspace.library.open(name), records)
     limits = {"x-limit-files": str(downloads.MAX_ZIP_FILES), "x-limit-bytes": str(downloads.MAX_ZIP_BYTES)}
     return StreamingResponse(chunks, media_type="application/zip", headers=_attachment("sightline.zip") | limits)
+
+
+async def _found(service: Service, wanted: Mapping[str, object]) -> tuple[str, list[Row]]:
+    workers = service.examples if isinstance(wanted.get("query"), list) else service.searches
+    return await workers.run(_rows, service, wanted)
 
 
 def _rows(service: Service, wanted: Mapping[str, object]) -> tuple[str, list[Row]]:
@@ -60,6 +65,8 @@ def _rows(service: Service, wanted: Mapping[str, object]) -> tuple[str, list[Row
     if unknown:
         raise BadQuery(f'The request has a field "{unknown[0][:40]}"; known are ids, collection, query, where.')
     engine = service.workspace.engine(collection_name(wanted.get("collection")))
+    if "query" not in wanted and ("ids" not in wanted or "where" in wanted):
+        raise BadQuery('Say what to export: "ids", a list of ids, or "query" as in a search, with "where" if need be.')
     found: dict[str, Row] = {}
     if wanted.get("query") is not None:
         query = parse_request({"query": wanted["query"], "where": wanted.get("where"), "top_k": MAX_TOP_K})

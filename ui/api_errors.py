@@ -47,6 +47,8 @@ STATUS: Mapping[type[errors.SearchError], int] = {
     errors.ItemNotFound: 404,
     errors.JobNotFound: 404,
     errors.ModelNotFound: 404,
+    errors.ModelRefused: 403,
+    errors.ModelNotDownloaded: 409,
     BodyTooSlow: 408,
     errors.EncoderMismatch: 409,
     errors.CollectionExists: 409,

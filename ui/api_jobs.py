@@ -96,6 +96,18 @@ async def cancel_job(request: Request, id: str) -> Response:
     return JSONResponse(job_json(job))
 
 
+@router.post(
+    "/api/jobs/{id}/resume",
+    status_code=202,
+    summary="Goes on with a job that failed or was cancelled or interrupted; what it has indexed is not done again.",
+)
+async def resume_job(request: Request, id: str) -> Response:
+    check_change(request)
+    service = service_of(request)
+    job: Job = await service.changes.run(_jobs(service.workspace).resume, id)
+    return JSONResponse(job_json(job), status_code=202)
+
+
 @dataclass(frozen=True, slots=True)
 class _Taken:
     uploads: tuple[Upload, ...]
@@ -108,10 +120,11 @@ def _take(service: Service, files: Sequence[UploadFile], collection: str) -> dic
     jobs = _jobs(service.workspace)
     name = collection_name(collection) or ""
     service.workspace.library.open(name)  # before anything is kept for a collection that is none
-    taken = _keep(service, jobs, files)
-    if not taken.uploads and not taken.archives:
-        raise taken.refused[0][1] if taken.refused else BadQuery("The request holds no file: attach at least one.")
-    job = jobs.submit(JobSpec(name, uploads=taken.uploads, archives=taken.archives))
+    with jobs.taking:
+        taken = _keep(service, jobs, files)
+        if not taken.uploads and not taken.archives:
+            raise taken.refused[0][1] if taken.refused else BadQuery("The request holds no file: attach at least one.")
+        job = jobs.submit(JobSpec(name, uploads=taken.uploads, archives=taken.archives))
     refused = [{"name": name, "code": error.code, "message": str(error)} for name, error in taken.refused]
     return {"job": job.id, "refused": refused}
 

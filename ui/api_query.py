@@ -14,7 +14,8 @@ from ui.api_errors import UnsupportedType
 from ui.bodies import parse_json
 from ui.downloads import Row, csv_text
 
-IMAGE_TYPES = ("image/jpeg", "image/png", "image/webp")
+IMAGE_TYPES = tuple(f"image/{kind}" for kind in ("jpeg", "png", "webp", "gif", "bmp", "tiff", "avif", "heic", "heif"))
+QUERY_TYPES = ("application/json", "text/plain", *IMAGE_TYPES)
 MAX_EMBED_TEXTS = 256
 MAX_EMBED_IMAGES = 64
 
@@ -36,6 +37,15 @@ class Reply:
     body: bytes
     type: str
     steps_ms: Mapping[str, float]
+
+
+def check_type(type: str, accepted: Sequence[str]) -> None:
+    """Raises: UnsupportedType."""
+    if type not in accepted:
+        raise UnsupportedType(
+            f'What is sent here can be {", ".join(accepted)}, not "{type[:60]}". Set the header Content-Type to what '
+            "the body is."
+        )
 
 
 def search(workspace: Workspace, body: Body, *, thumb_url: ThumbUrl) -> Reply:
@@ -126,14 +136,9 @@ def _bare_query(body: Body, settings: Mapping[str, object]) -> Query:
     """The query of a body that is nothing but a text or a picture."""
     if body.type == "text/plain":
         return parse_request({**settings, "query": _text(body.data)})
-    if body.type in IMAGE_TYPES:
-        if not body.data:
-            raise EmptyQuery("The picture in the request is empty (0 bytes).")
-        return replace(parse_request({**settings, "query": "picture"}), parts=(Part(image=body.data),))
-    raise UnsupportedType(
-        f'A query can be application/json, text/plain, {", ".join(IMAGE_TYPES)}, not "{body.type[:60]}". '
-        "Set the header Content-Type to what the body is."
-    )
+    if not body.data:
+        raise EmptyQuery("The picture in the request is empty (0 bytes).")
+    return replace(parse_request({**settings, "query": "picture"}), parts=(Part(image=body.data),))
 
 
 def _literal(request: Mapping[str, object], name: str, *, most: int) -> tuple[Part, ...]:

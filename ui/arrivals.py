@@ -1,17 +1,20 @@
-"""How long a request may take to arrive, and how long it may go on when the server stops; on every route."""
+"""How long a request may take to arrive, how much of all may be held, and when it must end as the server stops."""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from search.errors import SearchError
+from search.errors import Busy, SearchError
 from ui.api_errors import BodyTooSlow, Stopping, error_response
 
 GRACE_S = 30.0  # of waiting for a body, before its speed counts
 LEAST_BYTES_PER_S = 16 * 2**10  # on the whole; a slower sender holds memory that others need
+SAVED_S = 60.0  # the most that a fast beginning buys
+HELD_BYTES = 512 * 2**20  # of all bodies together; forms with files are not held, but written to disk as they come
 BODY_WHEN_STOPPING_S = 5.0
 STREAM_WHEN_STOPPING_S = 10.0  # for an answer that goes on; some go on for as long as they are read
 
@@ -25,10 +28,14 @@ class Arrivals:
         self,
         *,
         grace_s: float = GRACE_S,
+        saved_s: float = SAVED_S,
+        held_bytes: int = HELD_BYTES,
         body_s: float = BODY_WHEN_STOPPING_S,
         stream_s: float = STREAM_WHEN_STOPPING_S,
     ) -> None:
         self.grace_s = grace_s
+        self.saved_s = saved_s
+        self.free_bytes = held_bytes
         self._body_s = body_s
         self._stream_s = stream_s
         self._waits: dict[asyncio.Timeout, float] = {}  # and for how long each may go on when the server stops
@@ -85,14 +92,14 @@ class InTime:
             return
         refusal: SearchError | None = None
         arrived = started = False
-        received_bytes = 0
-        waited_s = 0.0  # on the caller: while we are busy with what came, nobody is slow
+        is_held = not Headers(scope=scope).get("content-type", "").lower().startswith("multipart/")
+        held_bytes = 0
+        left_s = self._arrivals.grace_s  # of waiting for the caller: while we are busy with what came, nobody is slow
 
         async def receive_in_time() -> Message:
-            nonlocal refusal, arrived, received_bytes, waited_s
+            nonlocal refusal, arrived, held_bytes, left_s
             if refusal is not None:
                 return _GONE
-            left_s = self._arrivals.grace_s + received_bytes / LEAST_BYTES_PER_S - waited_s
             began = time.monotonic()
             try:
                 async with self._arrivals.end() if arrived else self._arrivals.body(left_s):
@@ -100,9 +107,16 @@ class InTime:
             except TimeoutError:
                 refusal = None if arrived else self._arrivals.refusal()
                 return _GONE
-            waited_s += time.monotonic() - began
-            received_bytes += len(message.get("body", b""))
+            came_bytes = len(message.get("body", b""))
+            left_s += came_bytes / LEAST_BYTES_PER_S - (time.monotonic() - began)
+            left_s = min(left_s, max(self._arrivals.saved_s, self._arrivals.grace_s))
             arrived = not message.get("more_body", False)
+            if is_held and came_bytes:
+                held_bytes += came_bytes
+                self._arrivals.free_bytes -= came_bytes
+                if self._arrivals.free_bytes < 0:
+                    refusal = Busy("So much is being sent at once that there is no room for it: try again in a moment.")
+                    return _GONE
             return message
 
         async def send_unless_refused(message: Message) -> None:
@@ -116,6 +130,8 @@ class InTime:
         except Exception:  # an app may take a caller that is gone for an error
             if refusal is None or started:
                 raise
+        finally:
+            self._arrivals.free_bytes += held_bytes
         if refusal is not None and not started:
             response = error_response(refusal, scope)
             response.headers["connection"] = "close"  # the rest of the body is not waited for

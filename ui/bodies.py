@@ -9,6 +9,7 @@ from starlette.types import Message
 
 from ui.api_errors import BodyTooLarge, NotJson, UnsupportedType
 
+_MOST_COMMAS = 100_000  # each makes a value; while millions are made of one request, nobody else is answered
 _LONGEST_NUMBER = 400  # digits; far more than any value that is of use here
 
 
@@ -48,6 +49,8 @@ async def read_json(request: Request, most_bytes: int) -> Mapping[str, object]:
 
 def parse_json(data: bytes) -> Mapping[str, object]:
     """Raises: NotJson for anything but one JSON object of well-formed Unicode without NaN or Infinity."""
+    if (commas := data.count(b",")) > _MOST_COMMAS:
+        raise NotJson(f"The request's JSON has {commas:,} commas; at most {_MOST_COMMAS:,} are read.")
     try:
         body = json.loads(data, parse_constant=_refuse_constant, parse_int=_whole)
         if b"\\u" in data:

@@ -40,17 +40,17 @@ def csv_text(rows: Sequence[Row]) -> str:
     fields = sorted({name for row in rows for name in row.record.metadata})
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow([*_COLUMNS, *map(_cell, fields)])
+    writer.writerow([*_COLUMNS, *map(cell, fields)])
     for row in rows:
         record = row.record
         writer.writerow(
             [
                 row.rank,
                 None if row.score is None else f"{row.score:.6f}",
-                _cell(record.id),
-                _cell(record.uri),
-                _cell(record.caption),
-                *(_cell(record.metadata.get(name, "")) for name in fields),
+                cell(record.id),
+                cell(record.uri),
+                cell(record.caption),
+                *(cell(record.metadata.get(name, "")) for name in fields),
             ]
         )
     return text.getvalue()
@@ -139,7 +139,7 @@ def _member(name: str) -> zipfile.ZipInfo:
     return zipfile.ZipInfo(name, date_time=time.localtime()[:6])
 
 
-def _cell(value: Scalar) -> Scalar:
+def cell(value: Scalar) -> Scalar:
     if not isinstance(value, str):
         return value
     clean = _CONTROL.sub("\ufffd", value.replace("\r\n", "\n"))

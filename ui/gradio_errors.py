@@ -4,7 +4,9 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from types import TracebackType
+from typing import Any
 
+import gradio as gr
 from gradio.route_utils import FnIndexInferError
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -13,6 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from search.errors import BadQuery
 from ui.api import methods_at
+from ui.api_errors import BodyTooLarge
+from ui.service import JSON_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +24,16 @@ log = logging.getLogger(__name__)
 _UNEXPECTED = (LookupError, ValueError, TypeError, AttributeError, AssertionError)
 _OURS = ("search.", "store.", "ui.")
 _HINT = "What was sent does not fit this address; GET /gradio_api/info describes what does."
+
+
+class Page(gr.Blocks):
+    """Refuses arguments that are none of its functions' in one sentence, where Gradio prints a traceback."""
+
+    async def preprocess_data(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await super().preprocess_data(*args, **kwargs)
+        except _UNEXPECTED as error:
+            raise gr.Error(_HINT, print_exception=False) from error
 
 
 class GradioErrors:
@@ -80,6 +94,8 @@ def _typed(status: int, body: bytearray) -> Exception:
         return BadQuery(str(sent["error"] or _HINT))
     if status == 422 and isinstance(detail, list) and detail:
         return BadQuery(f'"{detail[0]["loc"][-1]}" can\'t be used: {detail[0]["msg"]}.')
+    if status == 413:
+        return BodyTooLarge(f"The request's body is larger than {JSON_BYTES // 2**20} MB, the most that is read here.")
     return HTTPException(status, detail if isinstance(detail, str) else None)
 
 

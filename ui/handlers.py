@@ -12,6 +12,7 @@ from search.query import MAX_TOP_K, parse_request, parse_where
 from search.workspace import Workspace
 from ui.detail import facts, shares
 from ui.grid import hit_tile, tile
+from ui.quality import last_report, worst_of
 from ui.query_box import example_queries, literal, read_query, shown_parts
 
 Shown = dict[str, object]
@@ -100,7 +101,18 @@ def show(workspace: Workspace, asked: Mapping[str, object]) -> Shown:
     return {"image": shown, "shares": shares(engine.explain(read_query(asked), id))}
 
 
-READING: tuple[Callable[[Workspace, Mapping[str, object]], Shown], ...] = (about, find, browse, show)
+def report(workspace: Workspace, asked: Mapping[str, object]) -> Shown:
+    """The last one of the collection."""
+    return last_report(workspace, _collection(asked))
+
+
+def worst(workspace: Workspace, asked: Mapping[str, object]) -> Shown:
+    """The worst queries of one slice of a report."""
+    id, column, value = (asked.get(name) for name in ("id", "column", "value"))
+    return {"body": worst_of(workspace, _collection(asked), id=id, column=column, value=value)}
+
+
+READING: tuple[Callable[[Workspace, Mapping[str, object]], Shown], ...] = (about, find, browse, show, report, worst)
 
 
 def answered(function: Callable[[Workspace, Mapping[str, object]], Shown], workspace: Workspace, sent: object) -> Shown:

@@ -4,6 +4,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from http.client import HTTPException
 from typing import Any
 
 from search.errors import BadQuery, SearchError, StoreBusy
@@ -40,9 +41,10 @@ def ask(holder: Holder, method: str, path: str, body: Mapping[str, object] | Non
             return _object(answer.read())
     except urllib.error.HTTPError as error:
         with error:
-            said = _object(error.read()).get("error", {})
+            told = _object(error.read()).get("error")
+        said = told if isinstance(told, dict) else {}
         raise Refused(str(said.get("code", "error")), str(said.get("message", f"It answered {error.code}."))) from error
-    except OSError as error:  # urllib's URLError is one
+    except (OSError, HTTPException) as error:  # urllib's URLError is an OSError
         raise StoreBusy(
             f"Process {holder.pid} holds this data folder and does not answer at {holder.address}: stop it, or try "
             "again."

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import typer
 
-from search.errors import EncoderMismatch, SearchError
+from search.errors import EncoderMismatch, SearchError, StoreBusy
 from ui.changing import Changing
 from ui.job_view import JobView
-from ui.terminal import plain
+from ui.terminal import plain, span
 
 POLL_S = 0.25
 FAILURES_SHOWN = 20
@@ -54,7 +54,7 @@ def progress_line(job: JobView) -> str:
     if progress["rate_per_s"]:
         parts.append(f"{progress['rate_per_s']:.0f} images/s")
     if progress["remaining_s"]:
-        parts.append(f"{_span(progress['remaining_s'])} left")
+        parts.append(f"{span(progress['remaining_s'])} left")
     if progress["failed"]:
         parts.append(f"{progress['failed']:,} unusable")
     return " · ".join(parts)
@@ -71,6 +71,11 @@ def _follow(change: Changing, job: JobView) -> JobView:
             job = change.job(job["id"])
         except KeyboardInterrupt:
             change.cancel(job["id"])
+        except StoreBusy as error:
+            raise StoreBusy(
+                "The server that does this stopped meanwhile. What is indexed is kept, and it goes on with the rest as "
+                "soon as `index` or `ui` is run again."
+            ) from error
     if is_terminal:
         typer.echo("\r\x1b[K", nl=False, err=True)
     return job
@@ -94,9 +99,3 @@ def _sum_up(job: JobView) -> None:
         typer.echo("Stopped; what was indexed is kept, and the same command goes on.")
     elif progress.get("indexed"):
         typer.echo(f'Find them: python app.py search "a red boat" --collection "{name}"')
-
-
-def _span(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5_400 else f"{seconds / 3_600:.1f} h"

@@ -1,15 +1,19 @@
 """Listening and stopping: the port, uvicorn's settings, signals; what is served is made elsewhere."""
 
+import asyncio
 import errno
+import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NoReturn
 
 from starlette.types import ASGIApp
 
 from search.errors import SearchError
+from ui.connections import abort_stalled, limited_to, room_for_connections
 
 KEEP_ALIVE_S = 75  # above a load balancer's idle time of 60 s, so that it never writes into a closed connection
 STOP_WITHIN_S = 14  # with all that is closed after it, below the 20 s that we promise
@@ -82,6 +86,7 @@ def serve_until_stopped(
         async def on_tick(self, counter: int) -> bool:
             if counter % 10 == 0:  # once a second
                 idle.close_old(self.server_state.connections)
+                abort_stalled(self.server_state.connections, asyncio.get_running_loop().time())
             return await super().on_tick(counter)
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -94,6 +99,7 @@ def serve_until_stopped(
 
     config = uvicorn.Config(
         app,
+        http=limited_to(room_for_connections()),
         ws="none",
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=STOP_WITHIN_S,
@@ -109,3 +115,10 @@ def serve_until_stopped(
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def leave() -> NoReturn:
+    """Ends the process when all is closed: a thread that still loads a model would hold it up, or abort it."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)

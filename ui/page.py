@@ -1,4 +1,4 @@
-"""The page as Gradio sees it: two tabs, the components on them, and the one public endpoint `search`."""
+"""The page as Gradio sees it: three tabs, the components on them, and the one public endpoint `search`."""
 
 from collections.abc import Callable
 
@@ -9,12 +9,14 @@ from starlette.responses import JSONResponse
 from search.errors import BadQuery, SearchError
 from search.query import parse_request
 from search.workspace import Workspace
+from ui.api_query import collection_name
+from ui.gradio_errors import Page
 from ui.handlers import READING, answered
 from ui.theme import STATIC, TITLE
 
 
 def build_page(workspace: Workspace) -> gr.Blocks:
-    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as page:
+    with Page(title=TITLE, analytics_enabled=False, fill_width=True) as page:
         _component("masthead")
         with gr.Tabs(selected="search", elem_id="views"):
             with gr.Tab("Search", id="search", elem_id="search-view"):
@@ -25,6 +27,8 @@ def build_page(workspace: Workspace) -> gr.Blocks:
                 _component("selection")
             with gr.Tab("Library", id="library", elem_id="library-view"):
                 _component("library")
+            with gr.Tab("Quality", id="quality", elem_id="quality-view"):
+                _component("quality")
         api(_public_search(workspace), api_name="search", queue=False)
     page.queue(default_concurrency_limit=8, max_size=64)
     return page  # type: ignore[no-any-return]  # Gradio leaves the type of its context manager open
@@ -70,7 +74,8 @@ def _public_search(workspace: Workspace) -> Callable[..., list[dict[str, object]
         try:
             if not isinstance(query, str):
                 raise BadQuery("The query must be a text.")
-            answer = workspace.engine(collection or None).search(parse_request({"query": query, "top_k": top_k}))
+            engine = workspace.engine(collection_name(collection or None))
+            answer = engine.search(parse_request({"query": query, "top_k": top_k}))
         except SearchError as error:
             raise gr.Error(str(error), print_exception=False) from error
         return [

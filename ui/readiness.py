@@ -12,6 +12,7 @@ log = logging.getLogger(__name__)
 
 PERIOD_S = 30.0
 RETRY_S = 1.0  # while it is not ready
+STOP_WITHIN_S = 5.0
 LATELY_S = 90.0  # two missed checks: the process hangs
 
 
@@ -37,7 +38,10 @@ class Readiness:
         self._thread.start()
 
     def close(self) -> None:
+        """Waits for the check that runs: it uses what is closed next."""
         self._closing.set()
+        if self._thread.is_alive():
+            self._thread.join(STOP_WITHIN_S)
 
     @property
     def is_ready(self) -> bool:
@@ -89,7 +93,10 @@ def search_check(workspace: Workspace, *, model: str) -> Callable[[], None]:
         names = [info.name for info in workspace.library.list()]
         if workspace.default in names or (names and workspace.jobs is None):
             engine = workspace.engine()
-            engine.collection.search(engine.encoder.encode_texts(["a picture"])[0], top_k=1)
+            if workspace.encoders.is_loaded(engine.collection.info.model):
+                engine.collection.search(engine.encoder.encode_texts(["a picture"])[0], top_k=1)
+            else:  # another model has taken its place, and this check must not take it back
+                workspace.encoder(workspace.encoders.loaded()[0]).encode_texts(["a picture"])
         else:
             workspace.encoder(model).encode_texts(["a picture"])
 

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from ui import api_query
 from ui.api_errors import add_error_handlers
 from ui.arrivals import InTime
-from ui.exchange import query_body, ready_response, reply_response
+from ui.exchange import query_body, ready_response, reply_response, workers_for
 from ui.service import Service, service_of
 from ui.telemetry import Telemetry
 
@@ -51,7 +51,7 @@ async def ping(request: Request) -> Response:
 async def invocations(request: Request) -> Response:
     service = service_of(request)
     body = await query_body(request, service)
-    reply = await service.searches.run(api_query.invoke, service.workspace, body)
+    reply = await workers_for(service, body).run(api_query.invoke, service.workspace, body)
     response = reply_response(request, reply)
     attributes = request.headers.get(CUSTOM_ATTRIBUTES, "")
     if attributes.isascii() and attributes.isprintable() and 0 < len(attributes) <= LONGEST_ATTRIBUTES:

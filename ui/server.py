@@ -2,8 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -15,12 +15,12 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from search.errors import BadQuery
-from ui import api, api_downloads, api_jobs, api_library
+from ui import api, api_downloads, api_evaluate, api_jobs, api_library, api_models
 from ui.api_errors import add_error_handlers, error_response
 from ui.arrivals import InTime
 from ui.guard import Guard, security_headers
 from ui.own_head import OwnHead
-from ui.service import Service
+from ui.service import JSON_BYTES, Service
 from ui.telemetry import Telemetry
 
 # What Gradio offers under its own address and the page never asks for: files in and out, other hosts, its editor.
@@ -46,12 +46,13 @@ def make_app(service: Service, *, embedded_by: Sequence[str] = ()) -> FastAPI:
 
 
 async def _mount_page(app: FastAPI, service: Service) -> None:
-    with _quiet_gradio():
-        import gradio as gr
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # else its import asks something of the network
+    import gradio as gr
 
-        from ui.gradio_errors import GradioErrors
-        from ui.page import build_page
-        from ui.theme import STATIC, theme, with_own_head
+    from ui.gradio_errors import GradioErrors
+    from ui.page import build_page
+    from ui.theme import STATIC, theme, with_own_head
+
     app.mount("/page", StaticFiles(directory=STATIC))
     for door in GRADIO_DOORS:
         app.add_route(f"/gradio_api/{door}{{rest:path}}", api.nowhere, methods=list(api.ANY_METHOD))
@@ -66,7 +67,7 @@ async def _mount_page(app: FastAPI, service: Service) -> None:
         run_history=False,
         footer_links=[],
         show_error=False,
-        app_kwargs={"max_body_size": service.limits.query_bytes},
+        app_kwargs={"max_body_size": JSON_BYTES},
         mcp_server=True,
     )
     # A mounted page skips Gradio's check of file paths in requests without this: anybody could read the disk's images.
@@ -104,7 +105,7 @@ def make_api(service: Service, *, embedded_by: Sequence[str] = ()) -> FastAPI:
     app.state.service = service
     add_error_handlers(app, hint="GET /docs lists what there is")
     app.add_exception_handler(RequestValidationError, _on_validation_error)
-    for routes in (api, api_downloads, api_library, api_jobs):
+    for routes in (api, api_downloads, api_library, api_models, api_jobs, api_evaluate):
         app.include_router(routes.router)
     app.add_route("/api/{rest:path}", api.nowhere, methods=list(api.ANY_METHOD), include_in_schema=False)
     return app
@@ -114,14 +115,3 @@ def _on_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     return error_response(BadQuery(f'"{first["loc"][-1]}" can\'t be used: {first["msg"]}.'), request.scope)
-
-
-@contextmanager
-def _quiet_gradio() -> Iterator[None]:
-    """Keeps Gradio's import from asking anything of the network; other processes may still fetch models."""
-    quiet = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
-    before = {name: os.environ.get(name) for name in quiet}
-    os.environ.update(quiet)
-    yield
-    if before["HF_HUB_OFFLINE"] is None:
-        del os.environ["HF_HUB_OFFLINE"]

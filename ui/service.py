@@ -32,12 +32,13 @@ class Service:
     readiness: Readiness
     arrivals: Arrivals
     searches: Workers
+    examples: Workers  # searches by pictures: a hostile one is decoded for seconds, and words must not wait for that
     pictures: Workers  # thumbnails and re-encoded originals: many, short, and never in a search's way
     changes: Workers  # what writes, or loads a model
 
     def close(self) -> None:
         self.readiness.close()
-        for workers in (self.searches, self.pictures, self.changes):
+        for workers in (self.searches, self.examples, self.pictures, self.changes):
             workers.close()
 
 
@@ -49,6 +50,7 @@ def make_service(workspace: Workspace, *, access: Access, limits: Limits, readin
         readiness=readiness,
         arrivals=Arrivals(),
         searches=Workers("search", threads=4, waiting=256, deadline_s=30),
+        examples=Workers("example", threads=16, waiting=32, deadline_s=30),  # most only wait for a decoder
         pictures=Workers("picture", threads=4, waiting=512, deadline_s=30),
         changes=Workers("change", threads=2, waiting=16, deadline_s=900),
     )

@@ -31,7 +31,7 @@ def run_ui(settings: Settings, join: Join, *, when_serving: Callable[[str], None
             workspace.library.announce(address)
             holder = workspace.library.holder
             access = Access(host=settings.host, token=holder.token if holder else "", sources=settings.sources)
-            service = _service(settings, workspace, access, when_ready=lambda: _begin_background_work(workspace))
+            service = _service(settings, workspace, access, when_ready=lambda: begin_background_work(workspace))
             from ui.server import make_app
 
             app = make_app(service)
@@ -55,12 +55,12 @@ def run_serve(settings: Settings, join: Join) -> None:
         serve_until_stopped(make_serve_app(service), listener, when_stopping=service.arrivals.stop)
 
 
-def _begin_background_work(workspace: "Workspace") -> None:
-    """What must not be on the way to the first answer."""
-    workspace.decoder.start()
+def begin_background_work(workspace: "Workspace") -> None:
+    """What must not be on the way to the first answer. A decoder that can't start yet hinders nothing else."""
     if workspace.jobs is not None:
         workspace.jobs.start()
     workspace.library.start_index()
+    workspace.decoder.start()
 
 
 def _service(settings: Settings, workspace: "Workspace", access: Access, *, when_ready: Callable[[], None]) -> Service:

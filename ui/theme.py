@@ -35,6 +35,7 @@ _HEAD = f"""<title>{TITLE}</title>
 <meta name="twitter:card" content="summary">
 <link rel="icon" href="page/icon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="page/page.css">
+<link rel="stylesheet" href="page/report.css">
 """
 _MODULES = sorted(path.name for path in STATIC.glob("*.js"))
 _PRELOAD = "".join(f'<link rel="modulepreload" href="page/{name}">\n' for name in _MODULES)

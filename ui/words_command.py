@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import typer
 from typer.core import TyperCommand, TyperOption
+
+from ui.terminal import plain
 
 
 class WordsCommand(TyperCommand):
@@ -21,6 +24,12 @@ class WordsCommand(TyperCommand):
             f" {arg}" if _is_word(arg) and before[at] not in with_value else arg  # the parser sees no "-" then
             for at, arg in enumerate(args[:end])
         ]
+        for word in (arg for arg, read in zip(args, words, strict=False) if arg != read and arg[:2] in with_value):
+            typer.echo(
+                f'Without "{plain(word[1:])}": for the option {word[:2]} leave a space, as in {word[:2]} '
+                f"{plain(word[2:])}.",
+                err=True,
+            )
         return super().parse_args(ctx, words + args[end:])
 
 

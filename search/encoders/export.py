@@ -4,13 +4,15 @@ python -m search.encoders.export SOURCE OUT [--half]
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import warnings
+import threading
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,15 +20,15 @@ from typing import Any
 import numpy as np
 
 from search.encoders.fingerprint import fingerprint_of_open_clip, open_clip_preprocess, read_open_clip_config
+from search.encoders.needs import export_needs, lack_of_disk
 from search.encoders.onnx_encoder import OnnxEncoder
 from search.encoders.open_clip_encoder import import_open_clip, load_open_clip, run_images, run_texts
-from search.encoders.tokenizer import cut_is_lossless
-from search.errors import ModelError
+from search.encoders.tokenizer import foreign_options
+from search.encoders.towers import write_towers
+from search.errors import ModelDamaged, ModelError
 from search.types import Embeddings
 
-# Larger weights lie in a file of their own beside model.onnx: ViT-B-32's image tower then loads in 0.4 s of CPU instead
-# of 0.8 and keeps 350 MB instead of 570, and one protobuf message ends at 2 GiB anyway.
-_BESIDE_FROM_BYTES = 100_000_000
+STAGES = ("reading weights", "text tower", "image tower", "checking")
 _COSINE = 0.9999
 _LONGEST_S = 3600
 _TEXTS = (
@@ -37,30 +39,81 @@ _TEXTS = (
 )
 
 
-def export_in_process(source: Path, out: Path, *, half: bool = False, offline: bool = False) -> str | None:
-    """Exports in a child process; returns None, or in one sentence why there is no `out`."""
+def export_in_process(
+    source: Path,
+    out: Path,
+    *,
+    half: bool = False,
+    offline: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> str | None:
+    """Exports in a child process; returns None, or in one sentence why there is no `out`.
+
+    `progress` is given each of STAGES as it begins, in the thread that called; what it raises ends the export.
+    """
+    try:
+        lack = lack_of_disk(export_needs(source), out)
+    except ModelDamaged as error:
+        return str(error)
+    if lack is not None:
+        return lack
     command = [sys.executable, "-m", "search.encoders.export", str(source.resolve()), str(out.resolve())]
     environment = {**os.environ, **({"HF_HUB_OFFLINE": "1"} if offline else {})}
     root = Path(__file__).parents[2]
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said,
+        subprocess.Popen(
+            command + ["--half"] * half, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=said, text=True
+        ) as child,
+    ):
+        took_too_long = _followed(child, progress or (lambda stage: None))
+        if took_too_long:
+            return f"The export took longer than {_LONGEST_S} seconds."
+        said.seek(0)
+        return _reason(child.returncode, said.read())
+
+
+def _followed(child: "subprocess.Popen[str]", progress: Callable[[str], None]) -> bool:
+    """Reads the child's stages until it ends; whether that took too long. It never outlives this call."""
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        child.kill()
+
+    clock = threading.Timer(_LONGEST_S, end)
+    clock.daemon = True
+    clock.start()
     try:
-        done = subprocess.run(
-            command + ["--half"] * half, cwd=root, env=environment, capture_output=True, text=True, timeout=_LONGEST_S
-        )
-    except subprocess.TimeoutExpired:
-        return f"The export took longer than {_LONGEST_S} seconds."
-    if done.returncode < 0:
-        return f"The export was ended by signal {-done.returncode}, as happens where memory runs out."
-    if done.returncode > 0:
-        said = done.stderr.strip().splitlines() or ["no reason was given"]
-        return said[-1].removeprefix("search.errors.")
+        assert child.stdout is not None
+        for line in child.stdout:
+            if line.strip() in STAGES:
+                progress(line.strip())
+        child.wait()
+    finally:
+        clock.cancel()
+        child.kill()
+    return late.is_set()
+
+
+def _reason(status: int, said: str) -> str | None:
+    if status < 0:
+        return f"The export was ended by signal {-status}, as happens where memory runs out."
+    if status > 0:
+        lines = said.strip().splitlines() or ["no reason was given"]
+        is_ours = lines[-1].startswith("search.errors.")
+        return lines[-1].partition(": ")[2] if is_ours else lines[-1]
     return None
 
 
-def export(source: Path, out: Path, *, half: bool = False) -> None:
+def export(
+    source: Path, out: Path, *, half: bool = False, progress: Callable[[str], None] = lambda stage: None
+) -> None:
     """Writes `out` whole or not at all. With `half`, weights are rounded to float16 and stored as such.
 
     Raises: ModelDamaged; ModelError where ONNX Runtime and torch disagree.
     """
+    progress("reading weights")
     config = read_open_clip_config(source)
     model = load_open_clip(source)
     if half:
@@ -70,12 +123,14 @@ def export(source: Path, out: Path, *, half: bool = False) -> None:
     scratch = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".export-{os.getpid()}-"))
     try:
         _write_configs(config, source, scratch)
-        dynamic = _write_towers(model, config, scratch, whole=half)
+        files = [scratch / tower / "model.onnx" for tower in ("textual", "visual")]
+        dynamic = write_towers(model, config, *files, whole=half, progress=progress)
         if half:
             from search.encoders.half import halve
 
-            for tower in ("textual", "visual"):
-                halve(scratch / tower / "model.onnx")
+            for file in files:
+                halve(file)
+        progress("checking")
         fingerprint = fingerprint_of_open_clip(source, half=half)
         _check(OnnxEncoder(scratch, name="export", fingerprint=fingerprint), model, source, config["model_cfg"])
         note = {
@@ -98,15 +153,14 @@ def _write_configs(config: dict[str, Any], source: Path, out: Path) -> None:
     preprocess = asdict(open_clip_preprocess(config)) | {"mode": "RGB"}
     (out / "visual" / "preprocess_cfg.json").write_text(json.dumps(preprocess, indent=1), encoding="utf-8")
     text_cfg = config["model_cfg"]["text_cfg"]
-    unknown = sorted(set(text_cfg.get("tokenizer_kwargs") or {}) - {"clean"})
-    unknown += ["tokenizer_mode"] * bool(text_cfg.get("tokenizer_mode"))
-    if unknown:
+    if unknown := foreign_options(text_cfg):
         raise ModelError(f"The model's tokenizer has options that are not exported: {', '.join(unknown)}.")
     if text_cfg.get("hf_tokenizer_name"):
-        for name in ("tokenizer.json", "tokenizer_config.json"):
-            if not (source / name).is_file():
-                raise ModelError(f"The model's folder holds no {name}, which its tokenizer needs.")
-            shutil.copy(source / name, out / "textual" / name)
+        if not (source / "tokenizer.json").is_file():
+            raise ModelError("The model's folder holds no tokenizer.json, which its tokenizer needs.")
+        for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
+            if (source / name).is_file():
+                shutil.copy(source / name, out / "textual" / name)
     else:
         simple_tokenizer().save(str(out / "textual" / "tokenizer.json"), pretty=False)
 
@@ -128,87 +182,10 @@ def simple_tokenizer() -> Any:
     return ours
 
 
-def _write_towers(model: Any, config: dict[str, Any], out: Path, *, whole: bool) -> bool:
-    """Returns whether the text tower takes any length. `whole`: weights are in model.onnx whatever their size."""
-    import torch
-
-    text_cfg = config["model_cfg"]["text_cfg"]
-    most = int(text_cfg.get("context_length") or 77)
-    batch, dynamic = torch.export.Dim("batch"), cut_is_lossless(text_cfg)
-    shape = {0: batch, 1: torch.export.Dim("length", max=most)} if dynamic else {0: batch}
-    ids = torch.zeros((2, most // 2 if dynamic else most), dtype=torch.int32)
-    ids[:, -1] = text_cfg.get("vocab_size", 49408) - 1
-    pixels = torch.rand(2, 3, *open_clip_preprocess(config).size)
-    towers = _towers(model, dynamic=dynamic)
-    _write_tower(towers[0], ids, "text", shape, out / "textual" / "model.onnx", whole=whole)
-    _write_tower(towers[1], pixels, "image", {0: batch}, out / "visual" / "model.onnx", whole=whole)
-    return dynamic
-
-
-def _write_tower(tower: Any, example: Any, given: str, shape: dict[int, Any], path: Path, *, whole: bool) -> None:
-    import torch
-
-    weights_bytes = sum(weight.numel() * 4 for weight in tower.parameters())
-    with torch.inference_mode(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch's own deprecations
-        program: Any = torch.onnx.export(
-            tower,
-            (example,),
-            dynamo=True,
-            verbose=False,
-            input_names=[given],
-            output_names=[f"{given}_embedding"],
-            dynamic_shapes=(shape,),
-        )
-    # the exporter notes its own way at each node: stack traces, with paths of this machine
-    graph = program.model.graph
-    for noted in (graph, *graph, *graph.inputs, *graph.outputs, *(value for node in graph for value in node.outputs)):
-        noted.metadata_props.clear()
-    program.save(str(path), external_data=not whole and weights_bytes >= _BESIDE_FROM_BYTES)
-
-
-def _towers(model: Any, *, dynamic: bool) -> tuple[Any, Any]:
-    """The two halves of an open_clip model as modules of one input."""
-    import torch
-
-    pool = import_open_clip().transformer.text_global_pool
-    tower = getattr(model, "text", model)  # CustomTextCLIP keeps its text tower in one place, CLIP spreads it
-    pool_type = getattr(tower, "text_pool_type", None) or getattr(tower, "pool_type", "argmax")
-    eos_id = getattr(tower, "text_eos_id", None) or getattr(tower, "eos_id", None)
-
-    class Text(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = model
-
-        def forward(self, text: Any) -> Any:
-            if not dynamic:
-                return model.encode_text(text)
-            # open_clip's own forward pass, with positions and mask cut to the length
-            length = text.shape[1]
-            x = tower.token_embedding(text) + tower.positional_embedding[:length]
-            x = tower.ln_final(tower.transformer(x, attn_mask=tower.attn_mask[:length, :length]))
-            x = pool(x, text, pool_type, eos_token_id=eos_id)
-            projection = tower.text_projection
-            if projection is None:
-                return x
-            return projection(x) if isinstance(projection, torch.nn.Linear) else x @ projection
-
-    class Image(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.visual = model.visual
-
-        def forward(self, image: Any) -> Any:
-            return self.visual(image)
-
-    return Text(), Image()
-
-
 def _check(ours: OnnxEncoder, model: Any, source: Path, config: dict[str, Any]) -> None:
     """Compares texts of several lengths, in one batch and alone, and images, with torch on the same weights."""
     text_cfg = config["text_cfg"]
-    if not text_cfg.get("hf_tokenizer_name"):
+    if not text_cfg.get("hf_tokenizer_name") or importlib.util.find_spec("transformers"):
         theirs = import_open_clip().get_tokenizer(f"local-dir:{source}")(list(_TEXTS)).tolist()
         if ours.ids(_TEXTS).tolist() != theirs:
             raise ModelError("The exported tokenizer disagrees with open_clip's.")
@@ -271,4 +248,4 @@ if __name__ == "__main__":
     parser.add_argument("out", type=Path, help="the folder to write; it must not exist")
     parser.add_argument("--half", action="store_true", help="round the weights to float16 and store them so")
     args = parser.parse_args()
-    export(args.source, args.out, half=args.half)
+    export(args.source, args.out, half=args.half, progress=lambda stage: print(stage, flush=True))

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+import math
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from search.errors import ModelDamaged
 from search.types import Preprocess
 
 _CHUNK_BYTES = 1 << 24
+_KEPT = "fingerprints.json"
 _LONGEST_HEADER_BYTES = 100_000_000  # as in the safetensors library
 
 
@@ -48,9 +50,11 @@ def fingerprint_of_open_clip(folder: Path, *, half: bool = False) -> str:
     digest = hashlib.sha256()
     said = {"model": config["model_cfg"], "preprocess": asdict(open_clip_preprocess(config))}
     digest.update(json.dumps(said, sort_keys=True).encode())
-    tokenizer = folder / "tokenizer.json"  # open_clip's own is part of open_clip; another lies in the folder
-    if tokenizer.is_file() and config["model_cfg"]["text_cfg"].get("hf_tokenizer_name"):
-        digest.update(tokenizer.read_bytes())
+    text_cfg = config["model_cfg"]["text_cfg"]
+    # open_clip's own tokenizer is part of open_clip; another lies in the folder, as does a text tower's config
+    for name, counts in (("tokenizer.json", "hf_tokenizer_name"), ("config.json", "hf_model_name")):
+        if text_cfg.get(counts) and (folder / name).is_file():
+            digest.update((folder / name).read_bytes())
     _hash_safetensors(weights_of(folder), digest, half=half)
     return digest.hexdigest()
 
@@ -76,7 +80,8 @@ def open_clip_preprocess(config: dict[str, Any]) -> Preprocess:
 
 def open_clip_files(folder: Path) -> list[Path]:
     """The files that make an open_clip folder what it is. Raises: ModelDamaged where there are no weights."""
-    named = (folder / "open_clip_config.json", folder / "tokenizer.json", weights_of(folder))
+    names = ("open_clip_config.json", "tokenizer.json", "config.json")
+    named = (*(folder / name for name in names), weights_of(folder))
     return [path for path in named if path.is_file()]
 
 
@@ -91,37 +96,78 @@ def weights_of(folder: Path) -> Path:
 
 def kept_fingerprint(folder: Path, files: Sequence[Path], compute: Callable[[], str], *, models_dir: Path) -> str:
     """Computes, and remembers by path, size and time in `models_dir`, so that a big model is hashed once."""
-    kept = models_dir / "fingerprints.json"
-    state = [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files]
-    known = _read_kept(kept)
-    key = str(folder.resolve())
-    entry = known.get(key)
-    if isinstance(entry, dict) and entry.get("files") == state:
-        return str(entry["fingerprint"])
+    if (there := find_kept_fingerprint(folder, files, models_dir=models_dir)) is not None:
+        return there
     found = compute()
-    known[key] = {"files": state, "fingerprint": found}
-    _write_kept(kept, known)
+    known = _read_kept(models_dir / _KEPT)
+    known[str(folder.resolve())] = {"files": _state(files), "fingerprint": found}
+    write_kept(models_dir / _KEPT, known)
     return found
 
 
+def find_kept_fingerprint(folder: Path, files: Sequence[Path], *, models_dir: Path) -> str | None:
+    """What was remembered of exactly these files."""
+    entry = _read_kept(models_dir / _KEPT).get(str(folder.resolve()))
+    if isinstance(entry, dict) and entry.get("files") == _state(files):
+        return str(entry["fingerprint"])
+    return None
+
+
+def _state(files: Sequence[Path]) -> list[list[str | int]]:
+    return [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """Where a tensor lies in a safetensors file."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+    @property
+    def count(self) -> int:
+        return math.prod(self.shape)
+
+
+def read_tensors(path: Path) -> list[Tensor]:
+    """By name. Raises: ModelDamaged. Format: https://huggingface.co/docs/safetensors, "Format"."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if length > min(size, _LONGEST_HEADER_BYTES):
+                raise ValueError("the header ends behind the file")
+            header = dict(json.loads(file.read(length)))
+        header.pop("__metadata__", None)
+        tensors = [_tensor(name, header[name], 8 + length) for name in sorted(header)]
+        if any(tensor.end > size for tensor in tensors):
+            raise ValueError("a tensor ends behind the file")
+        return tensors
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelDamaged(f"The model's {path.name} is damaged; fetch it again.") from error
+
+
+def _tensor(name: str, entry: dict[str, Any], data: int) -> Tensor:
+    first, last = entry["data_offsets"]
+    shape = tuple(entry["shape"])
+    if not 0 <= first <= last or not all(isinstance(side, int) and side >= 0 for side in shape):
+        raise ValueError(f"{name} lies nowhere")
+    return Tensor(name, str(entry["dtype"]), shape, data + first, data + last)
+
+
 def _hash_safetensors(path: Path, digest: Any, *, half: bool) -> None:
-    """Format: https://huggingface.co/docs/safetensors, "Format"."""
+    tensors = read_tensors(path)
     try:
         data = np.memmap(path, dtype=np.uint8, mode="r")
-        begin = 8 + int.from_bytes(data[:8].tobytes(), "little")
-        if begin > min(len(data), _LONGEST_HEADER_BYTES):
-            raise ValueError("the header ends behind the file")
-        header = dict(json.loads(data[8:begin].tobytes()))
-        for name in sorted(set(header) - {"__metadata__"}):
-            entry = header[name]
-            first, last = entry["data_offsets"]
-            if begin + last > len(data):
-                raise ValueError(f"{name} ends behind the file")
-            digest.update(json.dumps([name, entry["shape"]]).encode())
-            for start in range(first, last, _CHUNK_BYTES):
-                raw = data[begin + start : begin + min(last, start + _CHUNK_BYTES)]
-                digest.update(_as_float32(raw, entry["dtype"], half=half))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        for tensor in tensors:
+            digest.update(json.dumps([tensor.name, tensor.shape]).encode())
+            for start in range(tensor.begin, tensor.end, _CHUNK_BYTES):
+                raw = data[start : min(tensor.end, start + _CHUNK_BYTES)]
+                digest.update(_as_float32(raw, tensor.dtype, half=half))
+    except (OSError, ValueError) as error:
         raise ModelDamaged(f"The model's {path.name} is damaged; fetch it again.") from error
 
 
@@ -146,7 +192,8 @@ def _read_kept(path: Path) -> dict[str, Any]:
     return known if isinstance(known, dict) else {}
 
 
-def _write_kept(path: Path, known: dict[str, Any]) -> None:
+def write_kept(path: Path, known: dict[str, Any]) -> None:
+    """Whole or not at all."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:

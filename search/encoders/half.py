@@ -44,7 +44,10 @@ def _looks_up(node: Any, table: str) -> bool:
 
 
 def _halve_table(graph: Any, gather: Any, table: NDArray[np.float32]) -> list[Any]:
-    """Looks tokens up in a float16 table and casts what was found; all rows of zeros become one row."""
+    """Looks tokens up in a smaller table and casts what was found; all rows of zeros become one row.
+
+    A row that is whole steps of a power of two is kept in bytes and its step, else in float16.
+    """
     import onnx
 
     name, indices, output = gather.input[0], gather.input[1], gather.output[0]
@@ -58,10 +61,26 @@ def _halve_table(graph: Any, gather: Any, table: NDArray[np.float32]) -> list[An
         tensors.append(onnx.numpy_helper.from_array(where, f"{name}_where"))
         nodes.append(onnx.helper.make_node("Gather", [f"{name}_where", indices], [f"{name}_row"]))
         indices = f"{name}_row"
-    tensors.append(onnx.numpy_helper.from_array(table.astype(np.float16), f"{name}_half"))
+    steps = _steps(table)
+    kept = table.astype(np.float16) if steps is None else (table / steps).astype(np.int8)
+    tensors.append(onnx.numpy_helper.from_array(kept, f"{name}_half"))
     nodes.append(onnx.helper.make_node("Gather", [f"{name}_half", indices], [f"{name}_found"]))
-    nodes.append(onnx.helper.make_node("Cast", [f"{name}_found"], [output], to=onnx.TensorProto.FLOAT))
+    if steps is None:
+        nodes.append(onnx.helper.make_node("Cast", [f"{name}_found"], [output], to=onnx.TensorProto.FLOAT))
+    else:
+        tensors.append(onnx.numpy_helper.from_array(steps, f"{name}_steps"))
+        nodes.append(onnx.helper.make_node("Cast", [f"{name}_found"], [f"{name}_whole"], to=onnx.TensorProto.FLOAT))
+        nodes.append(onnx.helper.make_node("Gather", [f"{name}_steps", indices], [f"{name}_step"]))
+        nodes.append(onnx.helper.make_node("Mul", [f"{name}_whole", f"{name}_step"], [output]))
     del graph.node[at]
     for offset, node in enumerate(nodes):
         graph.node.insert(at + offset, node)
     return tensors
+
+
+def _steps(table: NDArray[np.float32]) -> NDArray[np.float32] | None:
+    """The step of each row, (rows, 1), where all rows are whole multiples of at most 127; else None."""
+    largest = np.maximum(np.abs(table).max(axis=1, keepdims=True), np.float32(2.0**-100))
+    steps: NDArray[np.float32] = np.exp2(np.ceil(np.log2(largest / 127))).astype(np.float32)
+    whole = table / steps
+    return steps if np.array_equal(whole, np.round(whole)) and np.abs(whole).max() <= 127 else None

@@ -18,14 +18,26 @@ _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def cut_is_lossless(text_cfg: Mapping[str, Any]) -> bool:
-    """Whether ids behind the end token reach nothing: a causal tower that is pooled at the end token."""
+    """Whether ids behind the end token reach nothing.
+
+    So it is in a causal tower that is pooled at the end token, and in a tower of `transformers`, where open_clip masks
+    the padding and pools over the mask.
+    """
+    if text_cfg.get("hf_model_name"):
+        return True
+    # "argmax" finds the greatest id, which is the end token in open_clip's own vocabulary alone
+    ends = ("eos",) if text_cfg.get("hf_tokenizer_name") else ("argmax", "eos")
     return (
         not text_cfg.get("no_causal_mask")
         and not text_cfg.get("embed_cls")
-        and not text_cfg.get("hf_model_name")
-        and not text_cfg.get("hf_tokenizer_name")
-        and text_cfg.get("pool_type", "argmax") in ("argmax", "eos")
+        and text_cfg.get("pool_type", "argmax") in ends
     )
+
+
+def foreign_options(text_cfg: Mapping[str, Any]) -> list[str]:
+    """What a config asks of its tokenizer that only open_clip's own can do."""
+    unknown = sorted(set(text_cfg.get("tokenizer_kwargs") or {}) - {"clean"})
+    return unknown + ["tokenizer_mode"] * bool(text_cfg.get("tokenizer_mode"))
 
 
 class Tokenizer:
@@ -44,16 +56,16 @@ class Tokenizer:
             ) from error
         self._file = _read(folder / "tokenizer.json")
         self._ends: tuple[int, int] | None = None
+        self._pad_id, self.pads_left = 0, False
         if is_simple:
             vocabulary = self._file.get_vocab_size(with_added_tokens=True)
             self._ends = (vocabulary - 2, vocabulary - 1)
-            self._file.no_padding()
             self._file.no_truncation()
         else:
-            pad = _pad_token(folder / "tokenizer_config.json")
-            pad_id = self._file.token_to_id(pad)
+            self._pad_id, side = _padding(folder, self._file)
+            self.pads_left = side == "left"
             self._file.enable_truncation(max_length=self.context_length)
-            self._file.enable_padding(length=self.context_length, pad_token=pad, pad_id=0 if pad_id is None else pad_id)
+        self._file.no_padding()
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of each text, ended by the end token and at most the context length; the tail is not padded."""
@@ -65,13 +77,12 @@ class Tokenizer:
         found = (self._file.encode(text, add_special_tokens=False).ids for text in cleaned)
         return [[start, *ids[:most], end] for ids in found]
 
-
-def padded(ids: Sequence[Sequence[int]], length: int) -> Ids:
-    """Rows of one length, zeros behind the end token, as open_clip's SimpleTokenizer has them."""
-    rows = np.zeros((len(ids), length), dtype=np.int32)
-    for row, values in zip(rows, ids, strict=True):
-        row[: len(values)] = values
-    return rows
+    def padded(self, ids: Sequence[Sequence[int]], length: int | None = None) -> Ids:
+        """Rows of one length, by default the context length, filled up as open_clip does."""
+        rows = np.full((len(ids), length or self.context_length), self._pad_id, dtype=np.int32)
+        for row, values in zip(rows, ids, strict=True):
+            row[len(row) - len(values) if self.pads_left else 0 :][: len(values)] = values
+        return rows
 
 
 def _read(path: Path) -> Any:
@@ -83,12 +94,25 @@ def _read(path: Path) -> Any:
         raise ModelDamaged(f"The model's {path.name} is missing or can't be read; export or fetch it again.") from error
 
 
-def _pad_token(path: Path) -> str:
+def _padding(folder: Path, file: Any) -> tuple[int, str]:
+    """Id of the token that fills up, and the side where it does, wherever the kinds of folders say it."""
+    config = _json_object(folder / "tokenizer_config.json")
+    older = _json_object(folder / "special_tokens_map.json")
+    own = file.padding or {}
+    named = config.get("pad_token") or older.get("pad_token") or own.get("pad_token")
+    for pad in (named.get("content") if isinstance(named, dict) else named, "<pad>", "[PAD]"):
+        pad_id = file.token_to_id(pad) if isinstance(pad, str) else None
+        if pad_id is not None:
+            return pad_id, config.get("padding_side") or own.get("direction", "right")
+    raise ModelDamaged("The model's tokenizer_config.json is missing or names no pad_token; fetch it again.")
+
+
+def _json_object(path: Path) -> dict[str, Any]:
     try:
-        pad = json.loads(path.read_text(encoding="utf-8"))["pad_token"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelDamaged(f"The model's {path.name} is missing or names no pad_token; fetch it again.") from error
-    return str(pad["content"] if isinstance(pad, dict) else pad)
+        said = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def _fixed(text: str) -> str:

@@ -16,11 +16,12 @@ import numpy as np
 import uvicorn
 from PIL import Image
 
+from search.choices import ModelChoice
 from search.images.decoder import Decoder
 from search.jobs import Jobs
 from search.kept_images import KeptImages
 from search.types import Collection, Item, Record
-from search.workspace import ModelChoice, Workspace
+from search.workspace import Workspace
 from store.library import LocalLibrary
 from store.sources import open_sources
 from tests.fakes import FakeEncoder
@@ -59,6 +60,8 @@ def running_app(folder: Path) -> Iterator[str]:
 def run(folder: Path) -> None:
     library = LocalLibrary(folder / "data", write=True)
     fill(library, folder, FakeEncoder())
+    labels = folder / "queries.csv"
+    labels.write_text("query,relevant\nred,red-id\nblue,shots/blue.png\n")
     workspace = Workspace(
         library,
         load_encoder=lambda name: FakeEncoder(name),
@@ -66,6 +69,8 @@ def run(folder: Path) -> None:
         kept=KeptImages(),
         models=[ModelChoice("fake", "Fake", "knows colours"), ModelChoice("pocket", "Pocket", "knows illustrations")],
         default="colours",
+        reports_dir=folder / "data" / "reports",
+        labels={"colours": labels},
     )
     workspace.jobs = Jobs(
         folder / "data" / "jobs",

@@ -155,3 +155,31 @@ def test_pictures_dropped_on_the_library_are_added_to_the_open_collection(page: 
     make_collection(page, "by dropping")
     drop(page, COLOURS["red"], on="#library")
     expect(row(page, "by dropping")).to_contain_text("1 picture")
+
+
+def test_the_library_outlives_a_reload_and_back_leads_to_the_search(page: Page, address: str) -> None:
+    open_library(page, address)
+    page.reload()
+    expect(page.get_by_role("heading", name="Library")).to_be_visible()
+    expect(row(page, "colours")).to_be_visible()
+    page.go_back()
+    expect(pictures(page).first).to_be_visible()
+    expect(page.get_by_role("heading", name="Library")).to_be_hidden()
+    page.go_forward()
+    expect(page.get_by_role("heading", name="Library")).to_be_visible()
+
+
+def test_a_job_that_failed_is_gone_on_with(page: Page, address: str, tmp_path: Path) -> None:
+    archive = tmp_path / "trip.zip"
+    archive.write_bytes(b"PK\x03\x04 and no more of it")
+    open_library(page, address)
+    make_collection(page, "by resuming")
+    page.get_by_label("Or a folder of the machine").fill(str(archive))
+    page.get_by_role("button", name="Add folder").click()
+    adding = page.get_by_role("list", name="What is being added")
+    expect(adding).to_contain_text("Stopped · trip.zip is not a zip archive that can be read")
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.writestr("red.png", picture_bytes(COLOURS["red"]))
+    adding.get_by_role("button", name="Go on").click()
+    expect(adding).to_contain_text("1 added")
+    expect(row(page, "by resuming")).to_contain_text("1 picture")

@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from search.choices import ModelChoice
 from search.images.decoder import Decoder
 from search.jobs import Jobs
 from search.kept_images import KeptImages
+from search.models import Models
 from search.types import Encoder, Item, Record
-from search.workspace import ModelChoice, Workspace
+from search.workspace import Workspace
 from store.library import open_library
 from store.sources import open_sources
 from tests.fakes import FakeEncoder
@@ -30,7 +32,9 @@ def picture(colour: str, size: tuple[int, int] = (32, 24), kind: str = "PNG") ->
     return data.getvalue()
 
 
-def open_workspace(data_dir: Path, *, write: bool = True, encoder: Encoder | None = None) -> Workspace:
+def open_workspace(
+    data_dir: Path, *, write: bool = True, encoder: Encoder | None = None, named: Models | None = None
+) -> Workspace:
     """The collection `colours`, in which each picture's id is its colour; made where it is not there yet."""
     made = encoder or FakeEncoder()
     decoder = Decoder(workers=1, max_bytes=MAX_IMAGE_BYTES)
@@ -42,6 +46,8 @@ def open_workspace(data_dir: Path, *, write: bool = True, encoder: Encoder | Non
         kept=KeptImages(),
         models=[ModelChoice("fake", "Fake", "Knows colours.")],
         default="colours",
+        reports_dir=data_dir / "reports",
+        named=named,
     )
     if write:
         workspace.jobs = Jobs(
@@ -58,6 +64,7 @@ def open_workspace(data_dir: Path, *, write: bool = True, encoder: Encoder | Non
                 max_bytes=MAX_IMAGE_BYTES,
             ),
             decoder=decoder,
+            tidy_uploads=library.tidy_uploads,
         )
         if not library.list():
             workspace.create("colours", model="fake", description="Four colours")

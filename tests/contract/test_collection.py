@@ -418,3 +418,12 @@ def test_a_closed_collection_says_so(library: LocalLibrary) -> None:
     library.delete("Holidays")
     with pytest.raises(Exception, match="closed or deleted"):
         collection.records(["id-00001"])
+
+
+def test_exact_compares_every_embedding_whatever_index_there_is(collection: Collection) -> None:
+    kept = items(50)
+    collection.put(kept)
+    wait_until_indexed(collection)
+    query = embeddings(1, seed=7)[0]
+    assert found(collection, query, top_k=5, exact=True) == brute_force(kept, query, top_k=5)
+    assert collection.search(query, top_k=5, exact=True).via == "exact"

@@ -14,7 +14,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from bench.random_model import write_random_model
-from search.encoders.export import export, export_in_process
+from search.encoders.device import Device, Numbers
+from search.encoders.export import STAGES, export, export_in_process
 from search.encoders.fingerprint import fingerprint_of_open_clip
 from search.encoders.load import load_encoder
 from search.encoders.onnx_encoder import OnnxEncoder
@@ -246,9 +247,79 @@ def test_a_failed_export_leaves_nothing_and_gives_its_reason(model: Model, tmp_p
     weights = source / "open_clip_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1000])
     failure = export_in_process(source, tmp_path / "models" / "out", offline=True)
-    assert failure is not None
-    assert failure.startswith("ModelDamaged: ")
+    assert failure == "The model's open_clip_model.safetensors is damaged; fetch it again."
     assert not (tmp_path / "models").exists()
+
+
+def test_an_export_says_where_it_is(model: Model, tmp_path: Path) -> None:
+    stages: list[str] = []
+    assert export_in_process(model.source, tmp_path / "out", offline=True, progress=stages.append) is None
+    assert tuple(stages) == STAGES
+    assert (tmp_path / "out" / "encoder.json").is_file()
+
+
+def test_who_follows_an_export_may_end_it(model: Model, tmp_path: Path) -> None:
+    def stop(stage: str) -> None:
+        raise KeyboardInterrupt(stage)
+
+    with pytest.raises(KeyboardInterrupt, match=STAGES[0]):
+        export_in_process(model.source, tmp_path / "models" / "out", offline=True, progress=stop)
+    assert not (tmp_path / "models" / "out").exists()
+
+
+def test_an_export_that_the_disk_can_not_hold_is_not_begun(model: Model, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    shutil.copy(model.source / "open_clip_config.json", source)
+    save_file({"w": np.zeros(1, dtype=np.float32)}, source / "open_clip_model.safetensors")
+    weights = source / "open_clip_model.safetensors"
+    weights.write_bytes(weights.read_bytes().replace(b'"shape":[1]', b'"shape":[9999999999999999]'))
+    header = weights.read_bytes()[8:-4].strip()
+    weights.write_bytes(len(header).to_bytes(8, "little") + header + b"\0" * 4)
+    failure = export_in_process(source, tmp_path / "out", offline=True)
+    assert failure is not None
+    assert failure.startswith("The export needs 40,000,000,020 MB ")
+    assert "SIGHTLINE_DATA_DIR" in failure
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_the_bits_give_nearly_the_same_embeddings(model: Model, torch_encoder: Encoder, dtype: Numbers) -> None:
+    half = OpenClipEncoder(model.source, name="small", fingerprint="f", device=Device("cpu", dtype, 3))
+    pixels = pictures(half.preprocess.size, 20)
+    for ours, theirs in (
+        (half.encode_texts(TEXTS), torch_encoder.encode_texts(TEXTS)),
+        (half.encode_images(pixels), torch_encoder.encode_images(pixels)),
+    ):
+        assert 0.999 <= least_cosine(ours, theirs) < 1
+        assert not np.array_equal(ours, theirs)
+
+
+def test_where_half_the_bits_are_too_few_float32_serves_and_says_so(
+    model: Model, torch_encoder: Encoder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = shutil.copytree(model.source, tmp_path / "source")
+    weights = load_file(source / "open_clip_model.safetensors")
+    weights["visual.proj"] *= 1e7  # beyond float16; the rows are normalised afterwards
+    save_file(weights, source / "open_clip_model.safetensors")
+    with caplog.at_level(logging.WARNING, "search.encoders.open_clip_encoder"):
+        ours = OpenClipEncoder(source, name="small", fingerprint="f", device=Device("cpu", "float16", 3))
+    assert "float32 serves" in caplog.text
+    pixels = pictures(ours.preprocess.size)
+    assert least_cosine(ours.encode_images(pixels), torch_encoder.encode_images(pixels)) > 0.99999
+
+
+def test_a_text_tower_of_transformers_says_in_one_sentence_what_to_install(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = shutil.copytree(model.source, tmp_path / "source")
+    config = json.loads((source / "open_clip_config.json").read_text())
+    config["model_cfg"]["text_cfg"] = {"hf_model_name": "xlm-roberta-base", "hf_tokenizer_name": "xlm-roberta-base"}
+    (source / "open_clip_config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match=r"needs its config\.json: fetch it"):
+        load_open_clip(source)
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(ModelError, match=r'"xlm-roberta-base" needs .*`pip install transformers==[\d.]+`\.$'):
+        load_open_clip(source)
 
 
 def test_damaged_weights_are_named_before_anything_is_exported(model: Model, tmp_path: Path) -> None:

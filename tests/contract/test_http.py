@@ -15,7 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 from starlette.testclient import TestClient
 
@@ -24,6 +26,7 @@ from search.types import Embeddings
 from search.workspace import Workspace
 from tests.contract.served import COLOURS, open_workspace, picture
 from tests.fakes import FakeEncoder
+from tests.stored import wait_until
 from ui.access import TOKEN_HEADER, Access
 from ui.readiness import Readiness, search_check
 from ui.server import make_api
@@ -35,7 +38,12 @@ FAKE = {"model": "fake", "fingerprint": "fake-1"}
 
 
 def serve(
-    workspace: Workspace, *, host: str = "127.0.0.1", address: str = "127.0.0.1", searches: Workers | None = None
+    workspace: Workspace,
+    *,
+    host: str = "127.0.0.1",
+    address: str = "127.0.0.1",
+    searches: Workers | None = None,
+    examples: Workers | None = None,
 ) -> TestClient:
     service = make_service(
         workspace,
@@ -45,6 +53,8 @@ def serve(
     )
     if searches:
         service = replace(service, searches=searches)
+    if examples:
+        service = replace(service, examples=examples)
     return TestClient(make_api(service), base_url=HERE, client=(address, 50_000))
 
 
@@ -230,6 +240,30 @@ def test_a_bad_body_is_refused_with_its_status(
 ) -> None:
     answer = client.post("/api/search", content=content, headers={"content-type": media_type})
     assert refused(answer)[:2] == (status, code)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "BMP", "TIFF", "AVIF", "WEBP"])
+def test_every_kind_of_picture_that_can_be_read_may_be_the_body(client: TestClient, kind: str) -> None:
+    sent: dict[str, Any] = {
+        "content": picture("green", kind=kind),
+        "headers": {"content-type": f"image/{kind.lower()}"},
+    }
+    assert found(client.post("/api/search", **sent))[0] == "green"
+    assert client.post("/api/query-images", **sent).json()["width"] == 32
+
+
+@pytest.mark.parametrize("address", ["/api/search", "/api/query-images"])
+def test_a_picture_in_a_form_is_refused_before_it_is_read(client: TestClient, address: str) -> None:
+    answer = refused(client.post(address, files={"file": ("green.png", bytes(3 * 2**20), "image/png")}))
+    assert answer[:2] == (415, "unsupported_type")
+    assert answer[2].endswith('not "multipart/form-data". Set the header Content-Type to what the body is.')
+
+
+@pytest.mark.parametrize("asked", [{}, {"where": {"width": 32}}, {"ids": ["red"], "where": {"width": 1}}])
+def test_an_export_that_names_nothing_is_refused(client: TestClient, asked: dict[str, object]) -> None:
+    answer = refused(client.post("/api/export.csv", json=asked))
+    assert answer[:2] == (422, "bad_query")
+    assert answer[2].startswith('Say what to export: "ids", a list of ids, or "query" as in a search')
 
 
 def test_a_body_that_announces_no_length_is_cut_off_at_the_limit(client: TestClient) -> None:
@@ -543,6 +577,34 @@ def test_a_job_is_taken_and_shown_before_the_background_work_begins(tmp_path: Pa
     workspace.close()
 
 
+def test_a_cancelled_job_is_gone_on_with(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    workspace = open_workspace(tmp_path / "data")
+    with serve(workspace) as client:
+        job = client.post("/api/jobs", json={"paths": [str(tmp_path / "pictures")], "collection": "colours"}).json()
+        assert client.delete(f"/api/jobs/{job['job']}").json()["state"] == "cancelled"
+        resumed = client.post(f"/api/jobs/{job['job']}/resume")
+        assert (resumed.status_code, resumed.json()["state"]) == (202, "waiting")
+        assert refused(client.post("/api/jobs/nobody/resume"))[:2] == (404, "job_not_found")
+    workspace.close()
+
+
+def test_uploaded_originals_go_with_their_collection(tmp_path: Path) -> None:
+    workspace = open_workspace(tmp_path)
+    assert workspace.jobs is not None
+    workspace.jobs.start()
+    kept = {path.name for path in (tmp_path / "uploads").glob("??/*")}
+    workspace.create("trip", model="fake")
+    with serve(workspace) as client:
+        files = {"file": ("sea.png", picture("blue", (9, 9)), "image/png")}
+        finished(workspace, client.post("/api/images?collection=trip", files=files))
+        assert len(list((tmp_path / "uploads").glob("??/*"))) == len(kept) + 1
+        assert client.delete("/api/collections/trip").status_code == 200
+    wait_until(lambda: not (tmp_path / "uploads" / ".untidy").exists())
+    assert {path.name for path in (tmp_path / "uploads").glob("??/*")} == kept
+    workspace.close()
+
+
 def test_a_folder_is_indexed_in_place(client: TestClient, workspace: Workspace, holidays: str, tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
     folder.mkdir()
@@ -607,6 +669,7 @@ CHANGES = [
     ("DELETE", "/api/collections/colours", None),
     ("POST", "/api/jobs", {"paths": ["/etc"], "collection": "colours"}),
     ("DELETE", "/api/jobs/x", None),
+    ("POST", "/api/jobs/x/resume", None),
     ("POST", "/api/images?collection=colours", None),
 ]
 
@@ -657,17 +720,54 @@ def test_every_answer_has_the_security_headers(client: TestClient) -> None:
 
 
 class WaitingEncoder(FakeEncoder):
-    """Encodes a text only when it is let go."""
+    """Encodes a text, or a picture instead, only when it is let go."""
 
     def __init__(self) -> None:
         super().__init__()
         self.entered = threading.Event()
         self.go = threading.Event()
+        self.on_pictures = False
+
+    def encode_images(self, pixels: NDArray[np.uint8]) -> Embeddings:
+        if self.on_pictures:
+            self.entered.set()
+            self.go.wait()
+        return super().encode_images(pixels)
 
     def encode_texts(self, texts: Sequence[str]) -> Embeddings:
-        self.entered.set()
-        self.go.wait()
+        if not self.on_pictures:
+            self.entered.set()
+            self.go.wait()
         return super().encode_texts(texts)
+
+
+def test_words_do_not_wait_behind_pictures(tmp_path: Path) -> None:
+    encoder = WaitingEncoder()
+    workspace = open_workspace(tmp_path, encoder=encoder)
+    encoder.on_pictures = True
+    one = Workers("search", threads=1, waiting=0, deadline_s=30)
+    client = serve(workspace, searches=one, examples=Workers("example", threads=1, waiting=0, deadline_s=30))
+    encoded = base64.b64encode(picture("blue")).decode()
+    escaped = json.dumps({"query": [{"image": encoded}]}).replace("image", "\\u0069mage").encode()
+    as_json = {"content-type": "application/json"}
+    requests: list[tuple[str, dict[str, Any]]] = [
+        ("/api/search", {"content": picture("green"), "headers": {"content-type": "image/png"}}),
+        ("/api/search", {"json": {"query": [{"image": encoded}]}}),
+        ("/api/search", {"content": escaped, "headers": as_json}),
+        ("/api/embed", {"json": {"images": [encoded]}}),
+        ("/api/query-images", {"content": picture("blue"), "headers": {"content-type": "image/png"}}),
+        ("/api/export.csv", {"json": {"query": [{"image": encoded}]}}),
+    ]
+    with ThreadPoolExecutor(1) as other:
+        first = other.submit(client.post, requests[0][0], **requests[0][1])
+        encoder.entered.wait()
+        answers = [client.post(address, **asked) for address, asked in requests]
+        words = client.post("/api/search", json={"query": "blue"})
+        encoder.go.set()
+        assert found(first.result())[0] == "green"
+    assert [refused(answer)[:2] for answer in answers] == [(429, "busy")] * len(requests)
+    assert found(words)[0] == "blue"
+    workspace.close()
 
 
 def test_a_search_behind_too_many_is_told_to_come_back(tmp_path: Path) -> None:
@@ -754,10 +854,18 @@ def test_the_description_names_every_route_of_the_contract(client: TestClient) -
         ("/api/jobs", "post"),
         ("/api/jobs/{id}", "get"),
         ("/api/jobs/{id}", "delete"),
+        ("/api/jobs/{id}/resume", "post"),
         ("/api/collections", "get"),
         ("/api/collections", "post"),
         ("/api/collections/{name}", "get"),
         ("/api/collections/{name}", "delete"),
+        ("/api/evaluate", "get"),
+        ("/api/evaluate", "post"),
+        ("/api/evaluate/{id}", "get"),
+        ("/api/evaluate/{id}", "delete"),
+        ("/api/report.json", "get"),
+        ("/api/report.csv", "get"),
+        ("/api/report.html", "get"),
     }
 
 

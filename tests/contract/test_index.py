@@ -394,3 +394,22 @@ def test_a_view_no_longer_holds_once_chroma_dropped_rows_that_it_had(tmp_path: P
         later = stored.index.view()
         assert later and later.nearest(QUERY, 1)
     library.close()
+
+
+def test_a_deleted_collections_folder_goes_with_the_next_start(tmp_path: Path) -> None:
+    server = ChromaServer(tmp_path / "chroma")
+    with closing(server.start()) as chroma:
+        for name in ("kept-one", "deleted-one"):
+            kept = chroma.create(name, token="x")
+            chroma.upsert(kept, range(1, 1201), embeddings(1200))
+            assert len(chroma.nearest(kept, QUERY, count=5)) == 5  # it is written then
+        chroma.delete("deleted-one")
+        server.stop()
+    folders = [path.name for path in (tmp_path / "chroma" / "store").iterdir() if path.is_dir()]
+    with closing(server.start()) as chroma:
+        assert chroma.names() == ["kept-one"]
+        kept = chroma.find("kept-one") or pytest.fail("it is gone")
+        assert (chroma.count(kept), len(chroma.nearest(kept, QUERY, count=5))) == (1200, 5)
+        server.stop()
+    remaining = [path.name for path in (tmp_path / "chroma" / "store").iterdir() if path.is_dir()]
+    assert (len(folders), len(remaining)) == (2, 1)

@@ -149,6 +149,27 @@ def test_a_refusal_of_gradios_search_says_why(client: TestClient) -> None:
     assert answer.json()["error"]["message"] == "\"top_k\" must be a whole number from 1 to 1,000, not '-1'."
 
 
+@pytest.mark.filterwarnings("ignore")  # of Gradio's own figures about a queued call that failed
+@pytest.mark.parametrize(
+    "data",
+    [
+        [],
+        ["red"],
+        ["red", ["colours"], 1],
+        ["red", {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}, 1],
+        ["red", "x" * 101, 1],
+    ],
+)
+def test_arguments_that_the_search_does_not_take_leave_no_traceback(
+    client: TestClient, capfd: pytest.CaptureFixture[str], data: list[object]
+) -> None:
+    direct = client.post(f"{RUN}/search", json={"data": data})
+    queued = call(client, data)
+    assert (direct.status_code, direct.json()["error"]["code"]) == (422, "bad_query")
+    assert "event: error" in queued
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
 def test_a_form_for_the_pages_questions_is_refused(client: TestClient) -> None:
     answer = client.post("/gradio_api/component_server", files={"a": b"b"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "bad_query")
@@ -167,8 +188,9 @@ def test_an_agents_protocol_keeps_its_own_errors(client: TestClient) -> None:
 
 
 def test_a_body_for_gradio_has_a_limit_too(client: TestClient) -> None:
-    answer = client.post("/gradio_api/call/search", json={"data": ["x" * 3 * 2**20, None, 1]})
+    answer = client.post("/gradio_api/call/search", json={"data": ["x" * 2**20, None, 1]})
     assert answer.status_code == 413
+    assert answer.json()["error"]["message"] == "The request's body is larger than 1 MB, the most that is read here."
 
 
 @pytest.mark.parametrize("headers", [{"host": "evil.example"}, {"origin": "https://evil.example"}])

@@ -1,7 +1,9 @@
 """Each command and example that README shows is run, against a data folder and a home of its own."""
 
+import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -64,9 +66,21 @@ def test_the_shell_commands_work_in_their_order(home: Path, tmp_path: Path) -> N
         assert out.strip(), command
 
 
+def test_what_readme_searches_for_in_the_gallery_is_found_first(tmp_path: Path) -> None:
+    asked = [words for command in SHELL if (words := shlex.split(command))[2] == "search"]
+    wishes = {words[3]: words for words in asked if "--collection" not in words}
+    assert list(wishes) == ["a guitar on the beach", "a castle"]
+    for wish, words in wishes.items():
+        found = run([sys.executable, *words[1:]], cwd=ROOT, SIGHTLINE_DATA_DIR=str(tmp_path))
+        best = json.loads(found)["hits"][0]["caption"] if "--json" in words else found.splitlines()[0]
+        assert " ".join(wish.split()[:2]) in best
+
+
 @pytest.mark.parametrize("command", CURL)
 def test_the_curl_example_finds_images(command: str, address: str, home: Path) -> None:
-    assert '"rank": 3' in run(["sh", "-c", command.replace("localhost:7860", address)], cwd=home)
+    hits = json.loads(run(["sh", "-c", command.replace("localhost:7860", address)], cwd=home))["hits"]
+    assert len(hits) == 3
+    assert "pig" in hits[0]["caption"]
 
 
 @pytest.mark.parametrize("example", PYTHON)

@@ -13,5 +13,5 @@ def test_a_model_setting_that_names_none_is_refused_at_once_by_its_variable(tmp_
     data_dir = tmp_path / "data"
     with pytest.raises(ModelNotFound) as refused:
         join(Settings(data_dir=data_dir, model="/nope"), write=True)
-    assert str(refused.value).startswith('SIGHTLINE_MODEL can\'t be used. There is no model "/nope": name "pocket"')
+    assert str(refused.value).startswith('SIGHTLINE_MODEL can\'t be used. There is no model "/nope": a name is')
     assert not data_dir.exists()

@@ -1,65 +1,182 @@
-"""Labelled queries are judged by what they find; exact figures on four colours."""
+"""Labelled queries are judged by what they find; exact figures on four colours, and on a fan of thirty."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from search.engine import SearchEngine
-from search.errors import SourceError
-from search.evaluate import LabelledQuery, Quality, answerable, as_text, judge, read_queries
-from tests.contract.served import open_workspace
+from search.errors import BadQuery, SourceError
+from search.evaluate import evaluate
+from search.intervals import Estimate
+from search.labels import Remark, read_labels
+from search.report import Report
+from search.workspace import Workspace
+from tests.contract.served import open_workspace, picture
+from tests.fakes import FakeEncoder
+from tests.stored import item
+
+NDCG_OF_2_AND_4 = (1 / math.log2(3) + 1 / math.log2(5)) / (1 + 1 / math.log2(3))
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[SearchEngine]:
-    workspace = open_workspace(tmp_path)
-    yield workspace.engine("colours")
-    workspace.close()
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    opened = open_workspace(tmp_path)
+    yield opened
+    opened.close()
 
 
-def query(text: str, *relevant: str, kind: str = "colour") -> LabelledQuery:
-    return LabelledQuery(text, kind, frozenset(relevant))
+@pytest.fixture
+def engine(workspace: Workspace) -> SearchEngine:
+    return workspace.engine("colours")
 
 
-def test_recall_counts_the_labelled_images_found_among_the_first(engine: SearchEngine) -> None:
-    [quality] = judge(engine, [query("red", "red"), query("red", "yellow", "green")])
-    assert (quality.queries, quality.recall_at_1, quality.recall_at_5, quality.recall_at_10) == (2, 0.5, 1.0, 1.0)
-    assert quality.precision_at_10 == pytest.approx((0.1 + 0.2) / 2)
+def judge(
+    engine: SearchEngine, *lines: str, head: str = "query,relevant,kind", by: Sequence[str] | None = None
+) -> Report:
+    labels = read_labels("\n".join([head, *lines]).encode(), name="own.csv")
+    report = evaluate(engine, labels, by=by)
+    assert report is not None
+    return report
 
 
-def test_kinds_are_judged_apart_in_the_order_they_come(engine: SearchEngine) -> None:
-    found = judge(
-        engine, [query("red", "red", kind="b"), query("blue", "blue", kind="a"), query("red", "red", kind="b")]
+def value(figures: object, name: str) -> float:
+    estimate = figures[name]  # type: ignore[index]
+    assert isinstance(estimate, Estimate)
+    return estimate.value
+
+
+def test_figures_are_means_over_the_answerable_queries(engine: SearchEngine) -> None:
+    report = judge(engine, "red,red,a", "red,yellow green,a", "red,,b")
+    figures = report.overall.figures
+    assert (report.overall.queries, report.overall.answerable) == (3, 2)
+    assert (value(figures, "recall_at_1"), value(figures, "recall_at_5"), value(figures, "recall_at_10")) == (0.5, 1, 1)
+    assert value(figures, "precision_at_10") == pytest.approx((0.1 + 0.2) / 2)
+    assert value(figures, "mrr") == pytest.approx((1 + 1 / 2) / 2)
+    assert value(figures, "ndcg_at_10") == pytest.approx((1 + NDCG_OF_2_AND_4) / 2)
+    assert value(figures, "median_rank") == 1
+    assert [point.value for point in report.curve] == [0.5, 0.75, 0.75, *[1.0] * 7]
+
+
+def test_an_outcome_says_what_was_found_and_what_was_missed(engine: SearchEngine) -> None:
+    [outcome] = judge(engine, "red,yellow,a").outcomes
+    assert outcome.found[:2] == ("red", "yellow")
+    assert (outcome.places, outcome.first_rank, outcome.relevant, outcome.missed) == ((2,), 2, 1, ())
+    assert (outcome.score, outcome.values, outcome.flagged, outcome.ann_recall) == (1.0, ("a",), False, None)
+
+
+def test_slices_follow_every_other_column_in_the_order_they_come(engine: SearchEngine) -> None:
+    lines = ("red,red,b,1", "blue,blue,a,1", "red,green,b,2")
+    report = judge(engine, *lines, head="query,relevant,kind,part")
+    assert [(one.column, one.value, one.queries) for one in report.slices] == [
+        ("kind", "b", 2),
+        ("kind", "a", 1),
+        ("part", "1", 2),
+        ("part", "2", 1),
+    ]
+    assert value(report.slices[0].figures, "recall_at_1") == 0.5
+    only = judge(engine, *lines, head="query,relevant,kind,part", by=["part"])
+    assert [one.column for one in only.slices] == ["part", "part"]
+
+
+def test_a_column_of_too_many_values_splits_nothing(engine: SearchEngine) -> None:
+    report = judge(engine, *(f"red,red,note {n}" for n in range(41)))
+    assert report.slices == ()
+
+
+def test_a_column_that_is_none_is_refused_by_name(engine: SearchEngine) -> None:
+    with pytest.raises(BadQuery, match=r"own\.csv has no column \"size\" to split by; there are: kind\."):
+        judge(engine, "red,red,a", by=["size"])
+
+
+def test_unanswerable_queries_count_as_flagged_or_not_and_nothing_else(engine: SearchEngine) -> None:
+    report = judge(engine, "red,,none", "blue,,none")
+    assert report.curve == ()
+    assert {name: one.value for name, one in report.overall.figures.items() if one} == {"flagged_unanswerable": 0.0}
+
+
+def test_lines_that_can_not_be_asked_are_told_and_the_others_are(engine: SearchEngine) -> None:
+    report = judge(engine, "red,red,a", "red,gone,a", "red,red", "-red red,red,a")
+    assert report.overall.queries == 2
+    assert (report.asked.lines, report.asked.remarks_count) == (4, 2)
+    assert [(remark.line, remark.is_left_out) for remark in report.asked.remarks] == [(3, True), (4, True)]
+    assert report.asked.remarks[0] == Remark(3, '"gone" is no image of the collection.')
+
+
+def test_parts_that_cancel_each_other_out_cost_their_line_only(engine: SearchEngine) -> None:
+    report = judge(engine, "red,red,a", "-red,red,a", "red -red -red -red -red,blue,a")
+    assert [remark.line for remark in report.asked.remarks] == [4]
+    assert "cancel each other out" in report.asked.remarks[0].reason
+
+
+def test_a_file_of_which_nothing_can_be_asked_is_refused_with_the_first_reason(engine: SearchEngine) -> None:
+    with pytest.raises(SourceError) as refused:
+        judge(engine, "red,gone,a", "red")
+    assert str(refused.value) == (
+        'own.csv holds no query that can be asked of this collection. Line 2: "gone" is no image of the collection.'
     )
-    assert [(quality.kind, quality.queries) for quality in found] == [("b", 2), ("a", 1)]
 
 
-def test_flags_of_unanswerable_queries_are_no_mistakes() -> None:
-    rows = [
-        Quality("object", 30, 1, 1, 1, 0.1, flagged=0.1),
-        Quality("caption", 10, 1, 1, 1, 0.1, flagged=0.5),
-        Quality("unanswerable", 60, 0, 0, 0, 0, flagged=0.9),
-    ]
-    assert answerable(rows) == pytest.approx(0.2)
-    assert as_text(rows).splitlines()[3:] == [
-        "unanswerable        60       –       –       –       –    90.0%",
-        "answerable queries flagged by mistake: 20.0%",
-    ]
+def test_a_picture_can_ask(engine: SearchEngine) -> None:
+    labels = read_labels(b"image,query,relevant\nsea.png,,blue\nlost.png,,red\n", name="own.csv", with_images=True)
+
+    def read_image(name: str) -> bytes:
+        if name != "sea.png":
+            raise SourceError(f"{name} can't be read.")
+        return picture("blue")
+
+    report = evaluate(engine, labels, read_image=read_image)
+    assert report is not None
+    assert [(one.image, one.places) for one in report.outcomes] == [("sea.png", (1,))]
+    assert report.asked.remarks == (Remark(3, "lost.png can't be read."),)
 
 
-def test_queries_are_read_from_csv(tmp_path: Path) -> None:
-    path = tmp_path / "queries.csv"
-    path.write_text('query,kind,relevant\n"a dog, running",object,a b\nnothing,unanswerable,\n', encoding="utf-8")
-    assert read_queries(path) == [
-        query("a dog, running", "a", "b", kind="object"),
-        query("nothing", kind="unanswerable"),
-    ]
+def test_progress_is_told_and_a_cancelled_run_gives_no_report(engine: SearchEngine) -> None:
+    labels = read_labels(b"query,relevant\nred,red\nblue,blue\n", name="own.csv")
+    told: list[tuple[int, int]] = []
+    assert evaluate(engine, labels, tell=lambda done, total: told.append((done, total))) is not None
+    assert told == [(0, 2), (1, 2), (2, 2)]
+    assert evaluate(engine, labels, cancelled=lambda: True) is None
 
 
-@pytest.mark.parametrize("text", ["text,kind\nred,x\n", "query,kind,relevant\nred\n"])
-def test_a_table_without_the_columns_is_refused_by_name(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "own.csv"
-    path.write_text(text, encoding="utf-8")
-    with pytest.raises(SourceError, match=r"own\.csv needs the columns query, kind and relevant"):
-        read_queries(path)
+def test_a_run_uses_no_embedding_that_a_person_left_and_leaves_none(workspace: Workspace) -> None:
+    engine = workspace.engine("colours")
+    encoder = engine.encoder
+    assert isinstance(encoder, FakeEncoder)
+    engine.embed_texts(["red"])
+    before = encoder.texts_encoded
+    judge(engine, "red,red,a")
+    assert encoder.texts_encoded > before
+    before = encoder.texts_encoded
+    engine.embed_texts(["red"])
+    judge(engine, "blue,blue,a")
+    engine.embed_texts(["blue"])
+    assert encoder.texts_encoded >= before + 2
+
+
+@pytest.fixture
+def fan(workspace: Workspace) -> SearchEngine:
+    """Thirty images, each a little further from red: fan-1 is the first hit of "red", fan-30 the last."""
+    workspace.create("fan", model="fake")
+    engine = workspace.engine("fan")
+    angles = np.radians(np.arange(1, 31) * 2.5)
+    engine.collection.put(
+        [item(n, (math.cos(a), math.sin(a), 0), id=f"fan-{n}") for n, a in enumerate(angles.tolist(), 1)]
+    )
+    return engine
+
+
+def test_ranks_beyond_ten_are_known(fan: SearchEngine) -> None:
+    report = judge(fan, "red,fan-25 fan-26,a", "red,fan-3,a", "red,fan-12,a")
+    assert [one.first_rank for one in report.outcomes] == [25, 3, 12]
+    assert value(report.overall.figures, "mrr") == pytest.approx((1 / 25 + 1 / 3 + 1 / 12) / 3)
+    assert value(report.overall.figures, "median_rank") == 12
+    assert value(report.overall.figures, "recall_at_10") == pytest.approx(1 / 3)
+    assert report.outcomes[0].missed == ("fan-25", "fan-26")
+
+
+def test_a_collection_that_is_compared_image_by_image_says_so(fan: SearchEngine) -> None:
+    report = judge(fan, "red,fan-1,a")
+    assert (report.via, report.ann_recall_at_10) == ("exact", None)

@@ -6,6 +6,7 @@ import threading
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from queue import Queue
 
 import pytest
 from PIL import Image
@@ -65,7 +66,10 @@ def make(tmp_path: Path, library: LocalLibrary, decoder: Decoder) -> Iterator[Ma
         )
 
     def make(
-        open_sources: Callable[[JobSpec, Collection], Sequence[Source]] = sources, *, started: bool = True
+        open_sources: Callable[[JobSpec, Collection], Sequence[Source]] = sources,
+        *,
+        tidy: Callable[[frozenset[str]], None] = lambda wanted: None,
+        started: bool = True,
     ) -> Jobs:
         jobs = Jobs(
             tmp_path / "data" / "jobs",
@@ -74,6 +78,7 @@ def make(tmp_path: Path, library: LocalLibrary, decoder: Decoder) -> Iterator[Ma
                 library.open(name), FakeEncoder(), decoder=decoder, kept=KeptImages()
             ),
             open_sources=open_sources,
+            tidy_uploads=tidy,
             decoder=decoder,
         )
         made.append(jobs)
@@ -423,3 +428,46 @@ def test_a_job_whose_collection_is_deleted_is_cancelled(
     held.go_on.set()
     job = finished(jobs, job.id)
     assert (job.state, job.error) == ("cancelled", "The collection 'photos' was deleted.")
+
+
+def test_archives_of_jobs_that_nobody_can_go_on_with_are_removed(
+    make: MakeJobs, library: LocalLibrary, held: Held, pics: Path
+) -> None:
+    jobs = make(started=False)
+    other = library.create("other", model="fake", fingerprint="fake-1", dim=3).info.name
+    archive = send(jobs, pics / "green.png")
+    job = jobs.submit(JobSpec(other, archives=(archive,)))
+    library.delete(other)
+    jobs.start()
+    assert finished(jobs, job.id).state == "cancelled"
+    assert not Path(archive.path).exists()
+
+
+def test_a_job_of_a_deleted_collection_is_not_taken_up_again(make: MakeJobs, library: LocalLibrary, pics: Path) -> None:
+    jobs = make(started=False)
+    other = library.create("other", model="fake", fingerprint="fake-1", dim=3).info.name
+    job = jobs.submit(JobSpec(other, paths=(str(pics),)))
+    jobs.cancel(job.id)
+    library.delete(other)
+    with pytest.raises(CollectionNotFound):
+        jobs.resume(job.id)
+    assert jobs.get(job.id).state == "cancelled"
+
+
+def test_tidying_waits_until_no_job_is_left_and_spares_what_one_may_need(
+    make: MakeJobs, library: LocalLibrary, held: Held, pics: Path
+) -> None:
+    tidied: Queue[frozenset[str]] = Queue()
+    jobs = make(lambda spec, _: [held], tidy=tidied.put, started=False)
+    running = jobs.submit(JobSpec("photos", uploads=(Upload("aa/running.png", "r.png"),)))
+    cancelled = jobs.submit(JobSpec("photos", uploads=(Upload("aa/cancelled.png", "c.png"),)))
+    jobs.cancel(cancelled.id)
+    jobs.start()
+    held.begun.wait()
+    jobs.tidy()
+    assert tidied.empty()
+    with jobs.taking:
+        held.go_on.set()
+        assert finished(jobs, running.id).state == "done"
+        assert tidied.empty()
+    assert tidied.get(timeout=10) == {"aa/cancelled.png"}

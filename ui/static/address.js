@@ -10,6 +10,7 @@ export function toAddress(query) {
   if (Object.keys(query.where).length) address.set("where", JSON.stringify(query.where));
   if (query.collection) address.set("collection", query.collection);
   if (query.open) address.set("open", query.open);
+  if (query.view) address.set("view", query.view);
   const text = address.toString();
   return text ? `?${text}` : location.pathname;
 }
@@ -29,6 +30,7 @@ export function fromAddress(search) {
     where: whereOf(address.get("where")),
     collection: address.get("collection"),
     open: address.get("open"),
+    view: address.get("view"), // the tab; none is Search
   };
 }
 

@@ -2,7 +2,7 @@
 
 import { count, h, icon } from "./html.js";
 import { request } from "./http.js";
-import { learn, search } from "./session.js";
+import { learn, notify, search } from "./session.js";
 
 const POLL_MS = 700;
 const SHOWN_JOBS = 4;
@@ -120,7 +120,16 @@ function jobRow({ id, state, is_finished: isFinished, progress, gone_count: gone
         },
         "Cancel",
       ),
+    ["cancelled", "failed", "interrupted"].includes(state) &&
+      error?.code !== "collection_not_found" &&
+      h("button", { type: "button", class: "text-button", onclick: () => resume(id) }, "Go on"),
   );
+}
+
+/** What a job has read before is not read again. */
+async function resume(id) {
+  const { error } = await request("POST", `api/jobs/${encodeURIComponent(id)}/resume`);
+  error ? notify(error.message) : watchJobs({ isNew: true });
 }
 
 function duration(seconds) {

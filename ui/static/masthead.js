@@ -2,7 +2,7 @@
 
 import { drawIcons, h } from "./html.js";
 import { listenToKeys } from "./keys.js";
-import { choose, notify, search, session, watch } from "./session.js";
+import { choose, look, notify, search, session, watch } from "./session.js";
 
 const NOTICE_MS = 7000;
 
@@ -21,13 +21,19 @@ export function mount(element) {
   keys.addEventListener("click", (event) => event.target === keys && keys.close());
   select.addEventListener("change", () => choose(select.value));
   watch(["about", "query"], () => showCollections(element, select));
+  document.addEventListener("click", (event) => {
+    const tab = event.target.closest("#views [role=tab][data-tab-id]");
+    if (tab) look(tab.dataset.tabId);
+  });
+  watch(["about", "view"], () => showView(session.query.view ?? "search"));
   watch(["notice"], () => showNotice(element.querySelector(".toast")));
   listenToKeys({ help: () => keys.showModal() });
 }
 
 /** Brings one of Gradio's tabs to the front. */
 export function showView(name) {
-  document.querySelector(`#views [role=tab][data-tab-id=${name}]`)?.click();
+  const tab = document.querySelector(`#views [role=tab][data-tab-id="${CSS.escape(name)}"]`);
+  if (tab?.getAttribute("aria-selected") === "false") tab.click();
 }
 
 function showCollections(element, select) {

@@ -21,7 +21,7 @@ let turn = 0;
 let scrollWanted = null;
 let answered = null; // the query that the answer is to, as it was asked
 
-/** Calls `listener` now and whenever one of `topics` changes: about, query, answer, selected, open, notice. */
+/** Calls `listener` now and whenever one of `topics` changes: about, query, answer, selected, open, view, notice. */
 export function watch(topics, listener) {
   for (const topic of topics) listeners.set(topic, [...(listeners.get(topic) ?? []), listener]);
   if (session.about) listener();
@@ -171,6 +171,7 @@ export async function choose(collection) {
     where: {},
     collection,
     open: null,
+    view: session.query.view,
   };
   changed("selected", "answer");
   await learn();
@@ -190,6 +191,13 @@ export function open(id) {
   else if (was && history.state?.opened) return history.back();
   else remember("replaceState");
   changed("open");
+}
+
+/** Which tab is looked at is an entry of the browser's history too. */
+export function look(view) {
+  if ((session.query.view ?? "search") === view) return;
+  session.query.view = view === "search" ? null : view;
+  remember("pushState");
 }
 
 export function notify(message, action) {
@@ -217,6 +225,7 @@ async function restore(event) {
   const collection = session.query.collection;
   session.query = { ...fromAddress(location.search), ...event.state?.query };
   session.query.collection ??= collection;
+  changed("view");
   if (JSON.stringify(asked()) === before) return changed("open"); // only the detail was opened or closed
   scrollWanted = event.state?.scroll ?? 0;
   if (session.query.collection !== collection) {

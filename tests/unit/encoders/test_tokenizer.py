@@ -11,7 +11,7 @@ import pytest
 
 from search.encoders.export import simple_tokenizer
 from search.encoders.open_clip_encoder import import_open_clip
-from search.encoders.tokenizer import Tokenizer, cut_is_lossless, padded
+from search.encoders.tokenizer import Tokenizer, cut_is_lossless, foreign_options
 from search.errors import ModelDamaged
 
 LINES = (
@@ -47,7 +47,7 @@ def test_ids_of_2000_texts_equal_open_clips(folder: Path) -> None:
     theirs = import_open_clip().SimpleTokenizer()
     differing = [
         text
-        for text, row, ids in zip(asked, padded(ours.ids(asked), 77), theirs(asked).numpy(), strict=True)
+        for text, row, ids in zip(asked, ours.padded(ours.ids(asked)), theirs(asked).numpy(), strict=True)
         if not np.array_equal(row, ids)
     ]
     assert len(asked) == 2000
@@ -59,7 +59,7 @@ def test_a_models_own_cleaning_and_context_length_are_kept(folder: Path, clean: 
     ours = Tokenizer(folder, {"context_length": 16, "tokenizer_kwargs": {"clean": clean}})
     theirs = import_open_clip().SimpleTokenizer(context_length=16, clean=clean)
     asked = texts(200)
-    assert padded(ours.ids(asked), 16).tolist() == theirs(asked).tolist()
+    assert ours.padded(ours.ids(asked)).tolist() == theirs(asked).tolist()
 
 
 def test_a_typed_end_token_is_ordinary_text(folder: Path) -> None:
@@ -73,17 +73,57 @@ def test_ids_end_with_the_end_token_and_are_not_padded(folder: Path) -> None:
     assert [len(ids) for ids in ours.ids(["cat " * 75, "cat " * 76])] == [77, 77]
 
 
-def test_a_hugging_face_tokenizer_is_padded_and_cut_by_its_own_rules(tmp_path: Path) -> None:
+def write_hugging_face(folder: Path, *, direction: str = "right", **config: str) -> Tokenizer:
     from tokenizers import Tokenizer as File
     from tokenizers import models, pre_tokenizers, processors
 
     file = File(models.WordLevel({"<pad>": 1, "</s>": 2, "cat": 5, "dog": 6, "?": 7}, unk_token="?"))
     file.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     file.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 2)])
-    file.save(str(tmp_path / "tokenizer.json"))
-    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"pad_token": "<pad>"}))
+    file.enable_padding(direction=direction, pad_id=9, pad_token="<pad>", length=50)
+    file.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"pad_token": "<pad>"} | config))
+    return Tokenizer(folder, {"hf_tokenizer_name": "any", "context_length": 4})
+
+
+def test_a_hugging_face_tokenizer_is_padded_and_cut_by_its_own_rules(tmp_path: Path) -> None:
+    ours = write_hugging_face(tmp_path)
+    ids = ours.ids(["cat dog", " cat\n dog cat dog cat "])
+    assert ids == [[5, 6, 2], [5, 6, 5, 2]]
+    assert ours.padded(ids).tolist() == [[5, 6, 2, 1], [5, 6, 5, 2]]
+    assert ours.padded(ids[:1], 3).tolist() == [[5, 6, 2]]
+
+
+@pytest.mark.parametrize(
+    ("direction", "config", "row"),
+    [
+        ("right", {"padding_side": "left"}, [1, 1, 5, 2]),
+        ("left", {}, [1, 1, 5, 2]),
+        ("left", {"padding_side": "right"}, [5, 2, 1, 1]),
+    ],
+)
+def test_the_side_of_the_padding_is_the_configs_and_then_the_files(
+    tmp_path: Path, direction: str, config: dict[str, str], row: list[int]
+) -> None:
+    ours = write_hugging_face(tmp_path, direction=direction, **config)
+    assert ours.padded(ours.ids(["cat"])).tolist() == [row]
+    assert ours.pads_left is (row[0] == 1)
+
+
+@pytest.mark.parametrize("older", [{"pad_token": "dog"}, {"pad_token": {"content": "dog"}}, {}])
+def test_a_token_that_fills_up_is_found_where_older_folders_say_it(tmp_path: Path, older: dict[str, object]) -> None:
+    write_hugging_face(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text("{}")
+    (tmp_path / "special_tokens_map.json").write_text(json.dumps(older))
     ours = Tokenizer(tmp_path, {"hf_tokenizer_name": "any", "context_length": 4})
-    assert ours.ids(["cat dog", " cat\n dog cat dog cat "]) == [[5, 6, 2, 1], [5, 6, 5, 2]]
+    assert ours.padded(ours.ids(["cat"])).tolist() == [[5, 2, 6, 6] if older else [5, 2, 1, 1]]
+
+
+def test_options_that_only_open_clip_knows_are_named() -> None:
+    known = {"tokenizer_kwargs": {"clean": "lower"}}
+    assert foreign_options(known) == foreign_options({}) == []
+    asked = {"tokenizer_mode": "clips", "tokenizer_kwargs": {"clean": "lower", "strip_sep_token": True}}
+    assert foreign_options(asked) == ["strip_sep_token", "tokenizer_mode"]
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"version":"1.0"}'])
@@ -108,8 +148,10 @@ def test_a_missing_tokenizer_is_named(tmp_path: Path) -> None:
         ({"no_causal_mask": True, "pool_type": "last"}, False),
         ({"pool_type": "last"}, False),
         ({"embed_cls": True}, False),
-        ({"hf_model_name": "xlm-roberta-base"}, False),
+        ({"hf_model_name": "xlm-roberta-base", "hf_tokenizer_name": "xlm-roberta-base"}, True),
         ({"hf_tokenizer_name": "timm/ViT-B-16-SigLIP"}, False),
+        ({"hf_tokenizer_name": "facebook/xlm-v-base", "pool_type": "eos"}, True),
+        ({"hf_tokenizer_name": "any", "pool_type": "eos", "no_causal_mask": True}, False),
     ],
 )
 def test_texts_are_cut_only_where_the_config_says_that_it_loses_nothing(

@@ -7,7 +7,7 @@ from search.errors import CollectionError, CollectionExists, CollectionNotFound,
 from store.collection import build_folder
 from store.library import LocalLibrary, open_folder, open_library
 from store.lock import read_holder
-from tests.stored import DIM, items
+from tests.stored import DIM, embeddings, item, items
 
 FAKE = {"model": "fake", "fingerprint": "fake-1", "dim": DIM}
 
@@ -149,6 +149,47 @@ def test_an_upload_is_kept_by_hash_under_a_plain_name(
     digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert relative == f"ba/{digest}{kept}"
     assert (tmp_path / "data" / "uploads" / relative).read_bytes() == b"abc"
+
+
+def uploaded(library: LocalLibrary, data: bytes, *collections: str) -> str:
+    path = library.keep_upload(data, ".png")
+    for name in collections:
+        library.open(name).put([item(1, embeddings(1)[0], uri=f"uploads/{path}")])
+    return path
+
+
+def test_originals_go_with_the_last_collection_that_has_them(library: LocalLibrary, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        library.create(name, **FAKE)  # type: ignore[arg-type]
+    alone = uploaded(library, b"alone", "a")
+    shared = uploaded(library, b"shared", "a", "b")
+    wanted = uploaded(library, b"of a job")
+    uploads = tmp_path / "data" / "uploads"
+    library.tidy_uploads(frozenset())
+    assert (uploads / wanted).exists()  # nothing was deleted yet, so nothing is looked at
+    library.delete("a")
+    library.tidy_uploads(frozenset({wanted}))
+    assert [(uploads / path).exists() for path in (alone, shared, wanted)] == [False, True, True]
+    library.delete("b")
+    library.tidy_uploads(frozenset())
+    assert sorted(path.name for path in uploads.rglob("*") if path.is_file()) == []
+
+
+def test_originals_stay_while_a_collection_can_not_be_read(library: LocalLibrary, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        library.create(name, **FAKE)  # type: ignore[arg-type]
+    path = uploaded(library, b"shared", "a", "b")
+    library.delete("a")
+    library.close()
+    manifest = next((tmp_path / "data" / "collections" / "b").glob("*/manifest.json"))
+    kept = manifest.read_bytes()
+    manifest.write_bytes(b"{")
+    for state, remains in ((b"{", True), (kept, True)):
+        manifest.write_bytes(state)
+        again = open_library(tmp_path / "data")
+        again.tidy_uploads(frozenset())
+        again.close()
+        assert (tmp_path / "data" / "uploads" / path).exists() is remains
 
 
 def test_a_folder_opens_under_its_own_name(gallery: Path) -> None:

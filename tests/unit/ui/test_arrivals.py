@@ -46,8 +46,9 @@ class Caller:
     async def send(self, message: Message) -> None:
         self.answer.append(message)
 
-    async def ask(self, app: Any, arrivals: Arrivals) -> None:
-        scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "asgi": {"spec_version": "2.3"}}
+    async def ask(self, app: Any, arrivals: Arrivals, *, content_type: bytes = b"text/plain") -> None:
+        headers = [(b"content-type", content_type)]
+        scope = {"type": "http", "method": "POST", "path": "/", "headers": headers, "asgi": {"spec_version": "2.3"}}
         await InTime(app, arrivals=arrivals)(scope, self.receive, self.send)
 
     @property
@@ -87,6 +88,43 @@ def test_what_has_come_buys_time_for_the_rest() -> None:
         caller.sent.put_nowait(part(b"x", more=False))
         await asking
         assert caller.answer[1]["body"] == b'{"bytes":1048577}'
+
+    run(test)
+
+
+def test_a_fast_beginning_buys_no_hour_of_silence() -> None:
+    async def test() -> None:
+        caller = Caller(part(bytes(64 * 2**20), more=True))  # at the least speed it would have taken 4096 s
+        await caller.ask(count_bytes, Arrivals(grace_s=0, saved_s=0.01))
+        assert (caller.status, caller.closes) == (408, True)
+
+    run(test)
+
+
+def test_more_than_can_be_held_of_bodies_is_refused_until_others_are_answered() -> None:
+    async def test() -> None:
+        arrivals = Arrivals(held_bytes=10)
+        first, second, third = Caller(part(bytes(8), more=True)), Caller(part(bytes(3), more=False)), Caller()
+        asking = asyncio.create_task(first.ask(count_bytes, arrivals))
+        await first.waited_for.wait()
+        await second.ask(count_bytes, arrivals)
+        assert (second.status, second.closes) == (429, True)
+        assert (b"retry-after", b"2") in second.answer[0]["headers"]
+        first.sent.put_nowait(part(b"x", more=False))
+        await asking
+        assert first.answer[1]["body"] == b'{"bytes":9}'
+        third.sent.put_nowait(part(bytes(10), more=False))
+        await third.ask(count_bytes, arrivals)
+        assert third.answer[1]["body"] == b'{"bytes":10}'
+
+    run(test)
+
+
+def test_a_form_with_files_is_not_held_here() -> None:
+    async def test() -> None:
+        caller = Caller(part(bytes(11), more=False))
+        await caller.ask(count_bytes, Arrivals(held_bytes=10), content_type=b"Multipart/Form-Data; boundary=x")
+        assert caller.answer[1]["body"] == b'{"bytes":11}'
 
     run(test)
 

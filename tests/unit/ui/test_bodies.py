@@ -22,8 +22,12 @@ def test_an_object_is_read() -> None:
         (b'{"a":' * 100_000, "nested too deeply"),
         (b'{"where": ' + b"[" * 100_000, "nested too deeply"),
         (b'{"top_k": ' + b"9" * 5_000 + b"}", "A number of 5000 digits"),
+        (b'{"query": [0' + b",0" * 100_001 + b"]}", "100,001 commas"),
     ],
-    ids=["empty", "cut", "nan", "infinity", "list", "string", "bytes", "surrogate", "objects", "lists", "digits"],
+    ids=[
+        *("empty", "cut", "nan", "infinity", "list", "string", "bytes", "surrogate", "objects", "lists", "digits"),
+        "entries",
+    ],
 )
 def test_what_is_no_request_is_refused_in_one_sentence(data: bytes, message: str) -> None:
     with pytest.raises(NotJson, match=message):

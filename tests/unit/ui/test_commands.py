@@ -80,6 +80,18 @@ def test_search_takes_several_words_and_subtracts_those_with_a_minus(
 
 
 @pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("-ccolours", 'Without "ccolours": for the option -c leave a space, as in -c colours.\n'),
+        ("-green", ""),
+    ],
+)
+def test_a_word_that_looks_like_an_option_is_told_to_be_subtracted(run: Run, word: str, said: str) -> None:
+    result = run("search", "yellow", word)
+    assert (result.exit_code, result.stderr) == (0, said)
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         ["search", "red", "--top-k", "0"],
@@ -179,36 +191,95 @@ def test_index_refuses_another_model_for_a_collection(run: Run, tmp_path: Path) 
 
 def test_evaluate_prints_the_bundled_queries_and_the_card(run: Run) -> None:
     out = run("evaluate").stdout
-    assert "colour               2   100.0   100.0   100.0    10.0" in out
+    assert "\ncolour                 2  100.0 %  100.0 %  100.0 %   10.0 %    1.000    1.000        1    0.0 %\n" in out
     assert out.endswith("\nthe card of fake\n")
 
 
-def test_evaluate_prints_only_the_table_of_the_file_given(run: Run, tmp_path: Path) -> None:
-    own = tmp_path / "own.csv"
-    own.write_text("query,kind,relevant\nred,mine,red\n")
-    out = run("evaluate", str(own), "-c", "colours").stdout
-    assert "mine                 1   100.0" in out
-    assert "the card" not in out
+@pytest.fixture
+def own(tmp_path: Path) -> str:
+    path = tmp_path / "own.csv"
+    path.write_text("query,relevant,kind\nred,red,mine\nblue,red green,mine\nred,gone,mine\n,red,mine\n")
+    return str(path)
 
 
-def test_evaluate_asks_the_bundled_queries_of_the_bundled_collection_only(run: Run) -> None:
-    result = run("evaluate", "-c", "photos")
-    assert (result.exit_code, result.stdout, result.stderr) == (
-        1,
-        "",
-        'The bundled queries are only for "colours": name a file of queries for "photos", such as my-queries.csv.\n',
-    )
-    assert run("evaluate", "-c", "colours").exit_code == 0
+def test_evaluate_prints_figures_slices_the_worst_and_what_could_not_be_asked(run: Run, own: str) -> None:
+    lines = run("evaluate", "colours", "--queries", own).stdout.splitlines()
+    assert lines[0] == "colours: 4 images · fake (fake-1)"
+    assert lines[1] == "own.csv: 2 queries; 2 lines left out"
+    assert lines[4] == "recall@1               50.0 %   0.0 – 100.0"
+    assert "ann_recall@10       exact: every image was compared" in lines
+    assert lines[-5].split() == ["line", "3", "2", "blue"]
+    assert lines[-3:] == [
+        "lines that could not be used as they are:",
+        '  line 4: "gone" is no image of the collection.',
+        "  line 5: Nothing to search for: type words, or add a picture.",
+    ]
+    assert "the card" not in lines[-1]
+
+
+def test_evaluate_keeps_its_report_and_compares_the_next_with_it(run: Run, own: str, tmp_path: Path) -> None:
+    first = run("evaluate", "colours", "--queries", own).stdout
+    assert "since" not in first
+    assert len(list((tmp_path / "reports" / "colours").iterdir())) == 1
+    again = run("evaluate", "colours", "--queries", own).stdout.splitlines()
+    assert again[4] == "recall@1               50.0 %   0.0 – 100.0      no change"
+
+
+def test_a_report_that_can_not_be_kept_is_still_printed(run: Run, own: str, tmp_path: Path) -> None:
+    (tmp_path / "reports").touch()
+    result = run("evaluate", "colours", "--queries", own)
+    assert (result.exit_code, result.stderr) == (0, "The report can't be kept in the data folder: Not a directory.\n")
+    assert "recall@1 " in result.stdout
+
+
+def test_evaluate_writes_json_and_one_page_of_html(run: Run, own: str, tmp_path: Path) -> None:
+    json_file, html_file = tmp_path / "report.json", tmp_path / "report.html"
+    run("evaluate", "colours", "--queries", own, "--json", str(json_file), "--html", str(html_file))
+    assert json.loads(json_file.read_text())["overall"]["figures"]["recall_at_1"]["value"] == 0.5
+    assert "<title>Retrieval quality of colours</title>" in html_file.read_text()
+
+
+def test_evaluate_asks_with_pictures_beside_the_labels(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "sea.png").write_bytes(picture("blue"))
+    labels = tmp_path / "labels.csv"
+    labels.write_text("image,relevant\nsea.png,blue\nnowhere.png,red\n")
+    out = run("evaluate", "colours", "--queries", str(labels)).stdout
+    assert "labels.csv: 1 query; 1 line left out" in out
+    assert "recall@1              100.0 %\n" in out
+    assert "nowhere.png can't be read: No such file or directory." in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ["photos"],
+            'The bundled queries are only for "colours": name a file of queries for "photos", such as '
+            "--queries my-queries.csv.\n",
+        ),
+        (["photos", "--queries", "{own}"], "There is no collection 'photos'; `collections` lists those there are.\n"),
+        (["--queries", "{own}"], "Which collection is to be asked? For example: evaluate photos --queries own.csv\n"),
+        (
+            ["colours", "--queries", "{own}", "--by", "size"],
+            'own.csv has no column "size" to split by; there are: kind.\n',
+        ),
+        (
+            ["colours", "--queries", "{own}", "--json", "nowhere/report.json"],
+            "nowhere/report.json can't be written: there is no folder nowhere.\n",
+        ),
+    ],
+    ids=["no file", "no collection", "which", "no column", "no folder"],
+)
+def test_evaluate_refuses_in_one_sentence(run: Run, own: str, arguments: list[str], sentence: str) -> None:
+    result = run("evaluate", *(argument.format(own=own) for argument in arguments))
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", sentence)
 
 
 def test_evaluate_says_which_columns_are_missing(run: Run, tmp_path: Path) -> None:
-    own = tmp_path / "own.csv"
-    own.write_text("text,kind\nred,mine\n")
-    result = run("evaluate", str(own))
-    assert (result.exit_code, result.stderr) == (
-        1,
-        "own.csv needs the columns query, kind and relevant in every line.\n",
-    )
+    (tmp_path / "own.csv").write_text("text,kind\nred,mine\n")
+    result = run("evaluate", "colours", "--queries", str(tmp_path / "own.csv"))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("own.csv needs the columns query and relevant")
 
 
 @pytest.mark.parametrize("command", ["search", "index", "collections", "evaluate", "ui", "serve"])

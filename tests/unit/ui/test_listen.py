@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from dataclasses import dataclass, field
 
 from ui.listen import IdleConnections
@@ -39,3 +41,16 @@ def test_a_connection_is_ended_when_for_long_no_request_is_under_way() -> None:
     now = 19
     idle.close_old(everybody)
     assert [one.transport.closed for one in everybody] == [True, False, True, True]
+
+
+def test_leaving_waits_for_no_work_that_was_given_up() -> None:
+    program = (
+        "import time\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "from ui.listen import leave\n"
+        "ThreadPoolExecutor(1).submit(time.sleep, 3600)\n"
+        "print('told', end='')\n"
+        "leave()\n"
+    )
+    left = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (left.returncode, left.stdout, left.stderr) == (0, "told", "")

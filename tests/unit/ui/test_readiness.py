@@ -65,3 +65,24 @@ def test_what_can_not_begin_does_not_stop_the_checks(caplog: pytest.LogCaptureFi
     assert tried.wait(timeout=10)
     readiness.close()
     assert readiness.is_ready
+
+
+def test_closing_waits_for_the_check_that_runs() -> None:
+    entered, go, done = threading.Event(), threading.Event(), threading.Event()
+
+    def check() -> None:
+        entered.set()
+        go.wait(10)
+        done.set()
+
+    readiness = Readiness(check)
+    readiness.start()
+    entered.wait(10)
+    closing = threading.Thread(target=readiness.close)
+    closing.start()
+    closing.join(0.05)
+    assert closing.is_alive()
+    go.set()
+    closing.join(10)
+    assert done.is_set()
+    Readiness(check).close()  # one that was never started

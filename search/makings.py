@@ -1,0 +1,140 @@
+"""Collections on their way: the model is downloaded, exported, loaded, and the collection made, whoever watches.
+
+A process that ends takes them with it; what came of a download is kept, and asking again goes on from there.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from search.errors import Busy, CollectionExists, JobNotFound, ModelNotDownloaded, SearchError
+from search.models import Models
+
+log = logging.getLogger(__name__)
+
+_MOST_AT_ONCE = 4
+_MOST_FINISHED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    collection: str
+    model: str
+    state: Literal["downloading", "preparing", "done", "failed", "cancelled"]
+    error: str = ""
+    error_code: str = ""
+
+    @property
+    def is_finished(self) -> bool:
+        return self.state in ("done", "failed", "cancelled")
+
+
+class Makings:
+    """Thread-safe. `check` raises where no collection of that name can be made; `create` loads the model and makes it.
+
+    `models`: None where nothing is downloaded.
+    """
+
+    def __init__(
+        self, models: Models | None, *, check: Callable[[str], None], create: Callable[[str, str, str], object]
+    ) -> None:
+        self._models, self._check, self._create = models, check, create
+        self._all: dict[str, Making] = {}
+        self._lock = threading.Lock()  # guards it
+
+    def start(self, collection: str, *, model: str, description: str = "", download: bool = False) -> Making:
+        """In the background. `download`: somebody agreed to it, who was shown the size.
+
+        Raises: CollectionExists, CollectionError for an unusable name, ModelError (ModelNotDownloaded where nobody
+        agreed), Busy while another is downloaded.
+        """
+        self._check(collection)
+        with self._lock:
+            running = [making for making in self._all.values() if not making.is_finished]
+            if any(making.collection.casefold() == collection.casefold() for making in running):
+                raise CollectionExists(f'"{collection}" is being made already.')
+            if len(running) >= _MOST_AT_ONCE:
+                raise Busy(f"{len(running)} collections are being made; try again when one is done.")
+        making = Making(collection, model, "preparing")
+        if self._models is not None and (here := self._models.state(model)).state == "needs_download":
+            if not download:
+                raise ModelNotDownloaded(here.note, name=model, missing_bytes=here.missing_bytes)
+            self._models.fetch(model)
+            making = replace(making, state="downloading")
+        with self._lock:
+            self._all.pop(collection, None)
+            self._all[collection] = making
+        threading.Thread(target=self._work, args=(making, description), name="making", daemon=True).start()
+        return making
+
+    def list(self) -> list[Making]:
+        """Newest first."""
+        with self._lock:
+            return list(reversed(self._all.values()))
+
+    def cancel(self, collection: str) -> Making:
+        """No collection is made; an export that runs is finished all the same, and kept. Raises: JobNotFound."""
+        with self._lock:
+            making = self._all.get(collection)
+            if making is None:
+                raise JobNotFound(f'"{collection[:64]}" is not being made.')
+            if making.is_finished:
+                return making
+            self._all[collection] = replace(making, state="cancelled")
+            others = [other for other in self._all.values() if other.model == making.model and not other.is_finished]
+        if making.state == "downloading" and self._models is not None and not others:
+            self._models.cancel(making.model)
+        return replace(making, state="cancelled")
+
+    def forget(self, collection: str) -> None:
+        """What failed or was cancelled, once somebody has read it."""
+        with self._lock:
+            making = self._all.get(collection)
+            if making is not None and making.is_finished:
+                del self._all[collection]
+
+    def _work(self, making: Making, description: str) -> None:
+        try:
+            if making.state == "downloading" and not self._downloaded(making):
+                return
+            if self._change(making.collection, state="preparing"):
+                self._create(making.collection, making.model, description)
+                log.info("made collection=%r model=%s", making.collection, making.model)
+                self._change(making.collection, state="done")
+        except SearchError as error:
+            log.warning(
+                "making collection=%r state=failed code=%s reason=%r", making.collection, error.code, str(error)
+            )
+            self._change(making.collection, state="failed", error=str(error), error_code=error.code)
+        except Exception:
+            log.exception("making collection=%r state=failed", making.collection)
+            said = "A defect stopped it; the log says more."
+            self._change(making.collection, state="failed", error=said, error_code="error")
+
+    def _downloaded(self, making: Making) -> bool:
+        """Waits for it."""
+        assert self._models is not None
+        download = self._models.wait_for(making.model)
+        if download.state == "done":
+            return True
+        self._change(
+            making.collection,
+            state="cancelled" if download.state == "cancelled" else "failed",
+            error=download.error,
+            error_code=download.error_code,
+        )
+        return False
+
+    def _change(self, collection: str, **changes: object) -> bool:
+        """Unless it was cancelled meanwhile; whether it is still wanted."""
+        with self._lock:
+            making = self._all.get(collection)
+            if making is None or making.is_finished:
+                return False
+            self._all[collection] = replace(making, **changes)  # type: ignore[arg-type]  # fields of Making
+            finished = [name for name, other in self._all.items() if other.is_finished]
+            for old in finished[:-_MOST_FINISHED]:
+                del self._all[old]
+            return True

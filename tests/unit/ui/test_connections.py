@@ -1,0 +1,169 @@
+import asyncio
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+
+from ui.connections import MOST_HEAD_BYTES, MOST_STALL_S, Connection, abort_stalled, limited_to
+
+
+@dataclass(eq=False)
+class Transport:
+    sent: bytes = b""
+    closed: bool = False
+    aborted: bool = False
+    info: dict[str, object] = field(default_factory=dict)
+
+    def get_extra_info(self, name: str) -> object:
+        return self.info.get(name)
+
+    def write(self, data: bytes) -> None:
+        self.sent += data
+
+    def close(self) -> None:
+        self.closed = True
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+class Clock:
+    """A loop whose time stands, and that runs nothing: a request that came in stays unanswered."""
+
+    now = 0.0
+
+    def time(self) -> float:
+        return self.now
+
+    def create_task(self, task: Any, **_: object) -> "asyncio.Future[None]":
+        task.close()
+        return asyncio.Future(loop=self.real)
+
+    def __init__(self) -> None:
+        self.real = asyncio.new_event_loop()
+
+
+@pytest.fixture
+def clock() -> Iterator[Clock]:
+    clock = Clock()
+    yield clock
+    clock.real.close()
+
+
+async def app(scope: object, receive: object, send: object) -> None: ...
+
+
+class Door:
+    """Opens connections of one server."""
+
+    def __init__(self, clock: Clock, *, most: int = 100) -> None:
+        self._config = uvicorn.Config(app, log_config=None)
+        self._config.load()
+        self.state = ServerState()
+        self._kind = limited_to(most)
+        self._clock = clock
+
+    def open(self) -> tuple[Connection, Transport]:
+        transport = Transport()
+        connection = self._kind(self._config, self.state, {}, self._clock)
+        connection.connection_made(transport)
+        return connection, transport
+
+
+def said(transport: Transport) -> tuple[int, str]:
+    head, _, body = transport.sent.partition(b"\r\n\r\n")
+    assert f"content-length: {len(body)}".encode() in head
+    assert b"connection: close" in head
+    return int(head.split()[1]), json.loads(body)["error"]["code"]
+
+
+def test_a_head_that_does_not_end_is_refused(clock: Clock) -> None:
+    connection, transport = Door(clock).open()
+    connection.data_received(b"GET / HTTP/1.1\r\nX: " + b"a" * (MOST_HEAD_BYTES - 100))
+    assert transport.sent == b""
+    connection.data_received(b"a" * 100)
+    assert said(transport) == (431, "head_too_large")
+    assert transport.closed
+
+
+def test_a_body_may_be_larger_than_a_head(clock: Clock) -> None:
+    connection, transport = Door(clock).open()
+    connection.data_received(b"POST / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n")
+    for _ in range(10):
+        connection.data_received(b"a" * (MOST_HEAD_BYTES // 2))
+    assert (transport.sent, transport.closed) == (b"", False)
+
+
+def test_the_lines_after_a_chunked_body_have_the_same_limit(clock: Clock) -> None:
+    connection, transport = Door(clock).open()
+    connection.data_received(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX: ")
+    connection.data_received(b"a" * (MOST_HEAD_BYTES + 1))
+    assert transport.closed
+
+
+def test_what_is_no_http_is_refused_like_everything_else(clock: Clock) -> None:
+    connection, transport = Door(clock).open()
+    connection.data_received(b"\x16\x03\x01\x00\xa5")
+    assert said(transport) == (400, "bad_request")
+    assert transport.closed
+
+
+def test_the_body_of_a_request_that_asks_for_another_protocol_is_read(clock: Clock) -> None:
+    connection, transport = Door(clock).open()
+    connection.data_received(
+        b"POST / HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+        b"Content-Length: 14\r\n\r\n\r\nUpgrade: h2c"
+    )
+    assert (bytes(connection.cycle.body), connection.cycle.more_body) == (b"\r\nUpgrade: h2c", False)
+    assert not transport.closed
+
+
+def test_one_connection_too_many_takes_the_place_of_the_one_that_was_quiet_longest(clock: Clock) -> None:
+    door = Door(clock, most=2)
+    _, first = door.open()
+    clock.now = 1
+    _, second = door.open()
+    clock.now = 2
+    _, third = door.open()
+    assert [one.closed for one in (first, second, third)] == [True, False, False]
+    _, fourth = door.open()  # the first is still on its way out
+    assert [one.closed for one in (first, second, third, fourth)] == [True, True, False, False]
+
+
+def test_where_all_connections_are_at_work_one_more_is_refused(clock: Clock) -> None:
+    door = Door(clock, most=2)
+    for _ in range(2):
+        connection, _ = door.open()
+        connection.data_received(b"GET / HTTP/1.1\r\n\r\n")
+    _, transport = door.open()
+    assert said(transport) == (429, "busy")
+    assert b"retry-after: 2\r\n" in transport.sent
+    assert transport.closed
+
+
+def test_a_caller_who_does_not_read_the_answer_is_cut_off(clock: Clock) -> None:
+    door = Door(clock)
+    connection, transport = door.open()
+    connection.pause_writing()
+    clock.now = MOST_STALL_S - 1
+    abort_stalled(door.state.connections, clock.now)
+    assert not transport.aborted
+    connection.resume_writing()
+    connection.pause_writing()
+    clock.now = MOST_STALL_S
+    abort_stalled(door.state.connections, clock.now)
+    assert not transport.aborted
+    clock.now = 2 * MOST_STALL_S
+    abort_stalled(door.state.connections, clock.now)
+    assert transport.aborted

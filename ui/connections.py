@@ -1,0 +1,123 @@
+"""What one connection may hold and how many there are at once; refuses what no app should see, knows no route."""
+
+import json
+import re
+import resource
+import uuid
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from ui.api_errors import RETRY_AFTER_S
+
+MOST_HEAD_BYTES = 64 * 2**10  # of request line and headers, beyond what came at once; browsers send 2 kB
+MOST_STALL_S = 300.0  # of an answer that nobody takes
+_MOST_CONNECTIONS = 2_000
+_UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
+_OPEN_FILES = 8_192  # a connection is one; macOS allows 256 where nobody asks for more
+
+
+class Connection(HttpToolsProtocol):
+    most: ClassVar[int] = _MOST_CONNECTIONS
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.quiet_since = self.loop.time()
+        self.stalled_since: float | None = None
+        self._is_between = True  # two requests
+        self._unused_bytes = 0  # since something of a request was complete: they are all held
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no request is under way."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        staying = [one for one in self.connections if isinstance(one, Connection) and not one.transport.is_closing()]
+        if len(staying) <= self.most:
+            return
+        quiet = [one for one in staying if one is not self and one.is_quiet]
+        if quiet:
+            min(quiet, key=lambda one: one.quiet_since).transport.close()
+        else:
+            self._refuse(HTTPStatus.TOO_MANY_REQUESTS, "busy", "Too many are connected at once: try again in a moment.")
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_between:  # nothing else is spoken here, and the parser would take the body for the other protocol
+            head, end, rest = data.partition(b"\r\n\r\n")
+            data = _UPGRADE.sub(b"\r\nnot-upgraded:", head) + end + rest
+        self._unused_bytes += len(data)
+        super().data_received(data)
+        if self._unused_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
+            self._refuse(
+                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "head_too_large",
+                f"The request's address and headers are larger than {MOST_HEAD_BYTES // 2**10} kB, the most that is "
+                "read here.",
+            )
+
+    def on_message_begin(self) -> None:
+        self._is_between = False
+        super().on_message_begin()
+
+    def on_body(self, body: bytes) -> None:
+        self._unused_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._unused_bytes = 0
+        self._is_between = True
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        self.quiet_since = self.loop.time()
+        super().on_response_complete()
+
+    def pause_writing(self) -> None:
+        self.stalled_since = self.loop.time()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self.stalled_since = None
+        super().resume_writing()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(HTTPStatus.BAD_REQUEST, "bad_request", "What was sent is not HTTP that can be read.")
+
+    def _refuse(self, status: HTTPStatus, code: str, message: str) -> None:
+        if self.is_quiet:  # else there is an answer on its way
+            body = json.dumps({"error": {"code": code, "message": message, "request_id": uuid.uuid4().hex[:16]}})
+            head = [
+                f"HTTP/1.1 {status.value} {status.phrase}",
+                "content-type: application/json",
+                f"content-length: {len(body)}",
+                "connection: close",
+                *([f"retry-after: {RETRY_AFTER_S}"] if status == HTTPStatus.TOO_MANY_REQUESTS else []),
+            ]
+            self.transport.write("\r\n".join([*head, "", body]).encode())
+        self.transport.close()
+
+
+def limited_to(count: int) -> type[Connection]:
+    class Limited(Connection):
+        most = count
+
+    return Limited
+
+
+def room_for_connections() -> int:
+    """How many this process can hold, and still open files for each."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < _OPEN_FILES:
+        soft = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return _MOST_CONNECTIONS if soft == resource.RLIM_INFINITY else min(_MOST_CONNECTIONS, soft // 2)
+
+
+def abort_stalled(connections: Iterable[object], now: float) -> None:
+    for one in list(connections):
+        if isinstance(one, Connection) and one.stalled_since is not None and now - one.stalled_since >= MOST_STALL_S:
+            one.transport.abort()
