@@ -22,6 +22,8 @@ def ours(folder: str, models_dir: Path) -> dict[str, float]:
 
     encoder = load_encoder(folder, models_dir=models_dir, bundled=Path(folder), offline=True)
     measured = {"start_s": _since_start(encoder.encode_texts(["a red boat"]))}
+    # first, since the BLAS that the limit is taken with has memory of its own
+    measured |= _speeds(lambda t: encoder.encode_texts([t]), encoder.encode_images, encoder.preprocess.size)
     batch = _pixels(encoder.preprocess.size, 16)
     images_per_s, gflops = [], []
     for _ in range(5):
@@ -29,8 +31,7 @@ def ours(folder: str, models_dir: Path) -> dict[str, float]:
         time.sleep(SETTLE_S)
         gflops.append(sgemm_gflops())
         time.sleep(SETTLE_S)
-    measured |= {"images_per_s": float(np.median(images_per_s)), "sgemm_gflops": float(np.median(gflops))}
-    return measured | _speeds(lambda t: encoder.encode_texts([t]), encoder.encode_images, encoder.preprocess.size)
+    return measured | {"images_per_s": float(np.median(images_per_s)), "sgemm_gflops": float(np.median(gflops))}
 
 
 def naive(folder: str) -> dict[str, float]:

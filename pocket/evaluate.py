@@ -1,8 +1,9 @@
 """Measures the table of bars on the gallery and on freshly drawn pairs, with any encoder of texts and images.
 
-python -m pocket.evaluate
+python -m pocket.evaluate [--other]
 """
 
+import argparse
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pocket.facts import Fact, facts_of
-from pocket.gallery_scenes import GALLERY_PX, gallery
+from pocket.gallery_scenes import GALLERY_PX, GalleryScene, gallery, other_gallery
 from pocket.pairs import PAIRS
 from pocket.queries import full_caption
 from pocket.render import crop, render, restyle
@@ -46,12 +47,13 @@ class Measure:
         return None if self.bar is None else self.value >= self.bar
 
 
-def evaluate(encoder: Encoder) -> list[Measure]:
-    """Returns every measure of the model card; about a minute on one core."""
-    scenes = [entry.scene for entry in gallery()]
+def evaluate(encoder: Encoder, entries: Sequence[GalleryScene] | None = None) -> list[Measure]:
+    """Returns every measure of the model card, on the gallery unless other scenes are given; a minute on one core."""
+    entries = gallery() if entries is None else entries
+    scenes = [entry.scene for entry in entries]
     facts = [facts_of(scene) for scene in scenes]
     images = embed(encoder, (render(scene, GALLERY_PX) for scene in scenes))
-    measures = _captions(encoder, images, facts)
+    measures = _captions(encoder, images, facts, entries)
     measures += _words(encoder, images, facts)
     measures += _views(encoder, images, scenes)
     measures += _pairs(encoder)
@@ -75,8 +77,10 @@ def _truth(facts: Sequence[frozenset[Fact]], wanted: Sequence[tuple[Fact, ...]])
     return np.array([[set(one) <= found for found in facts] for one in wanted])
 
 
-def _captions(encoder: Encoder, images: Embeddings, facts: Sequence[frozenset[Fact]]) -> list[Measure]:
-    captions = [full_caption(entry) for entry in gallery()]
+def _captions(
+    encoder: Encoder, images: Embeddings, facts: Sequence[frozenset[Fact]], entries: Sequence[GalleryScene]
+) -> list[Measure]:
+    captions = [full_caption(entry) for entry in entries]
     scores = _embed_texts(encoder, [caption.text for caption in captions]) @ images.T
     truth = _truth(facts, [caption.facts for caption in captions])
     ranked = np.take_along_axis(truth, np.argsort(-scores, axis=1), axis=1)  # (captions, images)
@@ -172,8 +176,12 @@ def as_text(measures: Sequence[Measure]) -> str:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--other", action="store_true", help="on a second gallery that no choice was made by")
+    args = parser.parse_args()
     folder = Path(__file__).with_name("encoder")
-    print(as_text(evaluate(load_encoder(str(folder), models_dir=folder, bundled=folder))))
+    encoder = load_encoder(str(folder), models_dir=folder, bundled=folder)
+    print(as_text(evaluate(encoder, other_gallery() if args.other else None)))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Owns batches for the joint stage: scenes, their siblings and second views, one caption each, and the exact truth."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,17 +55,26 @@ def joint_batch(index: int, *, size: int, px: int, easy: float, seed: int = 0) -
             for n, scene in enumerate(scenes)
         ]
     )
-    facts = [facts_of(scene) for scene in scenes]
-    rivals = _rivals(siblings, size - views - siblings)
-    captions = tuple(
-        write_telling_caption(scene, facts[rivals[n]], rng) if n in rivals else _caption(scene, rng)
-        for n, scene in enumerate(scenes)
-    )
-    truth = truth_matrix(facts, ~strong, [caption.facts for caption in captions])
+    captions, truth = describe(scenes, ~strong, rng)
     tokens = encode([caption.text for caption in captions], rng, strange_share=0.08)
     return Joint(
         recolour_views(pixels, rng, strong=strong), tuple(scenes), ~strong, captions, tokens, truth, first_view
     )
+
+
+def describe(
+    scenes: Sequence[Scene], has_true_colours: np.ndarray, rng: np.random.Generator
+) -> tuple[tuple[Caption, ...], np.ndarray]:
+    """Returns a caption of each scene of a batch, and int8 (images, captions), what is true of what."""
+    size = len(scenes)
+    siblings = round(size * SIBLINGS)
+    facts = [facts_of(scene) for scene in scenes]
+    rivals = _rivals(siblings, size - round(size * VIEWS) - siblings)
+    captions = tuple(
+        write_telling_caption(scene, facts[rivals[n]], rng) if n in rivals else _caption(scene, rng)
+        for n, scene in enumerate(scenes)
+    )
+    return captions, truth_matrix(facts, has_true_colours, [caption.facts for caption in captions])
 
 
 def _rivals(siblings: int, first_sibling: int) -> dict[int, int]:

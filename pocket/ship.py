@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pocket.model import IMAGE_PX, MEAN, STD, TEXT_WIDTH, VOCAB_SIZE, model_config
 from pocket.teacher import FILE as TEACHER_FILE
-from pocket.teacher import load_teacher, taught_table
+from pocket.teacher import load_teacher, never_used_pieces, taught_table
 from pocket.tokens import full_ids
 from search.encoders.export import export_in_process
 
@@ -28,11 +28,13 @@ def full_state(checkpoint: Path, which: str = "average") -> dict[str, Tensor]:
     Each row is whole steps of a power of two, at most 127: the exported table holds it in bytes, without loss.
     """
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)[which]
-    compact = taught_table(load_teacher(checkpoint.with_name(TEACHER_FILE)))
+    teacher = load_teacher(checkpoint.with_name(TEACHER_FILE))
+    compact = taught_table(teacher)
     compact.load_state_dict({name: state.pop(f"token_embedding.{name}") for name in compact.state_dict()})
     table = torch.zeros(VOCAB_SIZE, TEXT_WIDTH)
     with torch.no_grad():
         table[torch.from_numpy(full_ids()[1:])] = in_steps(compact(torch.arange(1, len(full_ids()))))
+    table[sorted(never_used_pieces(teacher))] = 0.0
     state["token_embedding.weight"] = table
     return {
         name: (value.half() if value.dtype.is_floating_point else value).contiguous() for name, value in state.items()

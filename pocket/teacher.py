@@ -24,6 +24,7 @@ from search.encoders.open_clip_encoder import import_open_clip
 
 FILE = "teacher.npz"
 _NEAR = 0.45  # cosine from which a word says something about a thing
+_NEAR_IN_PARTS = 0.6  # the same for a word of several tokens, which is rare, and may be near by its spelling only
 _SHARPNESS = 25.0  # cosines differ by .04 for one step of e
 _LONGEST = 3  # tokens
 
@@ -48,6 +49,12 @@ def taught_table(teacher: Teacher) -> TaughtTable:
     pieces = set(spellings()) - whole_words()
     has_rest = torch.tensor([int(token) in known or int(token) in pieces for token in full_ids()])
     return TaughtTable(torch.from_numpy(teacher.vectors), has_rest)
+
+
+def never_used_pieces(teacher: Teacher) -> set[int]:
+    """Returns the vocabulary's ids of parts of words that no lesson and no caption has: nothing was learnt of them."""
+    met = {token for word in teacher.lessons for token in tokens_of(word)}
+    return set(spellings()) - whole_words() - met - trained_ids()
 
 
 def lesson_words(dictionary: Sequence[str]) -> list[str]:
@@ -100,7 +107,7 @@ def main() -> None:
         words = taught[start : start + 8192]
         closeness = np.maximum.reduceat(embed(words) @ flat.T, starts, axis=1)  # (words, things)
         for word, row in zip(words, closeness, strict=True):
-            if row.max() >= _NEAR:
+            if row.max() >= (_NEAR if len(tokens_of(word)) == 1 else _NEAR_IN_PARTS):
                 share = np.exp(_SHARPNESS * (row - row.max()))
                 lessons.append(word)
                 near.append(share / share.sum())

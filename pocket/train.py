@@ -3,6 +3,7 @@
 python -m pocket.train --out RUN --minutes 75 [--rank 0 --of 2]
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from pocket.batches import Images
+from pocket.captions import Caption
 from pocket.joint_batches import VIEWS, Joint, easy_share, joint_batch
 from pocket.losses import alignment, contrast, pair_contrast, soft_cross_entropy, verdict
 from pocket.model import IMAGE_PX, Heads, build_model, image_features, text_embedding, texts_by_length
@@ -62,9 +64,9 @@ class Lesson:
     near: np.ndarray
 
 
-def pick_lesson(teacher: Teacher, number: int) -> Lesson:
+def pick_lesson(teacher: Teacher, number: int, *, words: int = _LESSON_WORDS) -> Lesson:
     rng = np.random.default_rng([5, number])
-    chosen = rng.integers(len(teacher.lessons), size=_LESSON_WORDS)
+    chosen = rng.integers(len(teacher.lessons), size=words)
     return Lesson(encode_words([teacher.lessons[n] for n in chosen]), teacher.near[chosen])
 
 
@@ -81,19 +83,29 @@ def losses(model: Any, heads: Heads, batch: Joint, lesson: Lesson, device: str) 
     parts["words"] = contrast(scale * cosine, truth)
     parts["verdict"] = verdict(cosine, truth)
     parts["views"] = pair_contrast(first, image_unit[-views:], image_unit[: batch.first_view[0]], 20.0)
-    named = _named_things(batch, len(heads.thing)).to(device)
-    parts["naming"] = soft_cross_entropy(heads.thing_logits(text), named)
-    parts["alignment"] = alignment(text_unit, heads.thing, named)
-    words = text_embedding(model, torch.from_numpy(lesson.tokens).to(device))
-    parts["lesson"] = soft_cross_entropy(heads.thing_logits(words), torch.from_numpy(lesson.near).to(device))
+    parts |= word_losses(model, heads, text, batch.captions, lesson)
     return parts
 
 
-def _named_things(batch: Joint, things: int) -> Tensor:
+def word_losses(
+    model: Any, heads: Heads, text: Tensor, captions: Sequence[Caption], lesson: Lesson
+) -> dict[str, Tensor]:
+    """The losses that need no image; `text`: the captions' embeddings."""
+    device = text.device
+    named = _named_things(captions, len(heads.thing)).to(device)
+    words = text_embedding(model, torch.from_numpy(lesson.tokens).to(device))
+    return {
+        "naming": soft_cross_entropy(heads.thing_logits(text), named),
+        "alignment": alignment(F.normalize(text, dim=-1), heads.thing, named),
+        "lesson": soft_cross_entropy(heads.thing_logits(words), torch.from_numpy(lesson.near).to(device)),
+    }
+
+
+def _named_things(captions: Sequence[Caption], things: int) -> Tensor:
     """Returns (captions, things): for each concept that a caption names, an even share among its things."""
     members = load_vocabulary().members
-    target = np.zeros((len(batch.captions), things), dtype=np.float32)
-    for n, caption in enumerate(batch.captions):
+    target = np.zeros((len(captions), things), dtype=np.float32)
+    for n, caption in enumerate(captions):
         concepts = [str(fact[1]) for fact in caption.facts if fact[0] == "has"]
         for concept in concepts:
             found = list(members[concept])

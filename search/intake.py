@@ -15,7 +15,7 @@ from search.progress import Fate, Tally
 from search.readahead import Prepared
 from search.types import Collection, Embedding, Encoder, Item, Record, Scalar, SourceFile
 
-_FIRST, _MOST = 4, 32
+_FIRST, _MOST = 4, 256  # a GPU needs large ones
 _ENCODE_S = 0.25  # aimed at for a batch: what a search may wait behind, and how soon "cancel" works
 
 

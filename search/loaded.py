@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from search.errors import ModelDamaged, ModelError
+from search.errors import ModelDamaged, ModelError, SearchError
 from search.memory import Held, to_drop
 from search.types import Embeddings, Encoder, Preprocess
 
@@ -115,6 +115,11 @@ class Encoders:
     def is_loaded(self, name: str) -> bool:
         return self._slot(name).encoder is not None
 
+    def fingerprint(self, name: str) -> str | None:
+        """Of a model that was loaded once."""
+        shown = self._slot(name).shown
+        return shown.fingerprint if shown else None
+
     def loaded(self) -> list[str]:
         """By name, most recently used first."""
         with self._lock:
@@ -149,7 +154,10 @@ class Encoders:
     def _fulfil(self, slot: _Slot, coming: "Future[None]") -> None:
         try:
             self._loaded(slot)
-        except BaseException as error:  # whoever waits for it gets it
+        except SearchError as error:  # whoever waits for it gets it
+            coming.set_exception(error)
+        except Exception as error:
+            log.exception("model=%s state=failed", slot.name)
             coming.set_exception(error)
         else:
             coming.set_result(None)
@@ -185,11 +193,9 @@ class Encoders:
             return
         freed = self._drop(wanted, available)
         if wanted > available + freed:
-            others = [other for other in self.loaded() if other != name]
-            held = f" {', '.join(others)} {'is' if len(others) == 1 else 'are'} in use." if others else ""
             raise ModelError(
-                f'"{name}" takes {wanted / 1e9:.1f} GB of memory, and {(available + freed) / 1e9:.1f} GB are free.{held} '
-                "End other programs, or take a smaller model."
+                f'"{name}" takes {wanted / 1e9:.1f} GB of memory, and {(available + freed) / 1e9:.1f} GB are free: end '
+                "other programs or searches with other models, or take a smaller one."
             )
 
     def _relieve(self) -> None:

@@ -32,15 +32,20 @@ class Making:
 
 
 class Makings:
-    """Thread-safe. `check` raises where no collection of that name can be made; `create` loads the model and makes it.
+    """Thread-safe. `check` raises where no collection of that name can be made; `load` has a model loaded.
 
     `models`: None where nothing is downloaded.
     """
 
     def __init__(
-        self, models: Models | None, *, check: Callable[[str], None], create: Callable[[str, str, str], object]
+        self,
+        models: Models | None,
+        *,
+        check: Callable[[str], None],
+        load: Callable[[str], object],
+        create: Callable[[str, str, str], object],
     ) -> None:
-        self._models, self._check, self._create = models, check, create
+        self._models, self._check, self._load, self._create = models, check, load, create
         self._all: dict[str, Making] = {}
         self._lock = threading.Lock()  # guards it
 
@@ -75,31 +80,30 @@ class Makings:
             return list(reversed(self._all.values()))
 
     def cancel(self, collection: str) -> Making:
-        """No collection is made; an export that runs is finished all the same, and kept. Raises: JobNotFound."""
+        """No collection is made; what has ended is forgotten. Raises: JobNotFound.
+
+        An export that runs is finished all the same, and kept.
+        """
         with self._lock:
-            making = self._all.get(collection)
+            making = self._all.pop(collection, None)
             if making is None:
                 raise JobNotFound(f'"{collection[:64]}" is not being made.')
             if making.is_finished:
                 return making
-            self._all[collection] = replace(making, state="cancelled")
+            self._all[collection] = cancelled = replace(making, state="cancelled")
             others = [other for other in self._all.values() if other.model == making.model and not other.is_finished]
         if making.state == "downloading" and self._models is not None and not others:
             self._models.cancel(making.model)
-        return replace(making, state="cancelled")
-
-    def forget(self, collection: str) -> None:
-        """What failed or was cancelled, once somebody has read it."""
-        with self._lock:
-            making = self._all.get(collection)
-            if making is not None and making.is_finished:
-                del self._all[collection]
+        return cancelled
 
     def _work(self, making: Making, description: str) -> None:
         try:
             if making.state == "downloading" and not self._downloaded(making):
                 return
-            if self._change(making.collection, state="preparing"):
+            if not self._change(making.collection, state="preparing"):
+                return
+            self._load(making.model)
+            if self._change(making.collection):
                 self._create(making.collection, making.model, description)
                 log.info("made collection=%r model=%s", making.collection, making.model)
                 self._change(making.collection, state="done")

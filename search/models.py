@@ -14,9 +14,9 @@ from typing import Literal
 from search.encoders.download import Plan, fetch_model, plan_model, plan_of
 from search.encoders.hub import Hub
 from search.encoders.hub_errors import Cancelled
-from search.encoders.load import find_model, needs_export
+from search.encoders.load import find_model, has_torch, known_fingerprint, needs_export
 from search.encoders.names import parse_name
-from search.encoders.needs import export_needs
+from search.encoders.needs import Needs, export_needs, needs_of_weights
 from search.encoders.pins import Pin, pins, read_pin
 from search.errors import Busy, ModelError, ModelNotDownloaded, ModelNotFound, SearchError
 
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 _HIDES = "This is a folder here, which is used; open_clip's weights of that name are not."
 _RATE_OVER_S = 5.0
 _MOST_FINISHED = 20
+_ENDS_WITHIN_S = 10.0  # one that was cancelled: as soon as its next bytes come
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class ModelState:
     revision: str = ""
     where: str = ""
     note: str = ""  # what somebody should know of it; why it is unknown
+    needs_full: bool = False  # it can't be used before `make full`
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +71,22 @@ class Models:
             folder, is_exported = find_model(name, bundled=self._bundled, models_dir=self._models_dir)
             pin = read_pin(name, models_dir=self._models_dir) if parsed.is_remote else None
             waits = not is_exported and needs_export(folder, models_dir=self._models_dir)
-            notes = [pin.note if pin else _HIDES if parsed.hides else "", _of_export(folder) if waits else ""]
+            notes = [
+                pin.note if pin else _HIDES if parsed.hides else "",
+                _of_export(export_needs(folder)) if waits else "",
+            ]
         except ModelNotDownloaded as error:
             pin = read_pin(name, models_dir=self._models_dir)
-            return _state(plan_of(pin, hub=self._hub)) if pin else ModelState(name, "needs_download", note=str(error))
+            if pin:
+                return _state(plan_of(pin, hub=self._hub))
+            lacks = parsed.kind in ("open_clip", "hf-hub") and not has_torch()
+            return ModelState(name, "needs_download", note=str(error), needs_full=lacks)
         except ModelError as error:
             return ModelState(name, "unknown", note=str(error))
         found = _state(Plan(pin, 0)) if pin else ModelState(name, "ready")
-        return replace(found, state="needs_export" if waits else "ready", note=" ".join(filter(None, notes)))
+        lacks = waits and not has_torch()
+        state: Literal["needs_export", "ready"] = "needs_export" if waits else "ready"
+        return replace(found, state=state, note=" ".join(filter(None, notes)), needs_full=lacks)
 
     def look_up(self, name: str) -> ModelState:
         """The same, having asked the hub for what is not here. Raises: ModelError."""
@@ -90,6 +100,10 @@ class Models:
             self._shown = {name: plan.pin}
         return _state(plan)
 
+    def fingerprint(self, name: str) -> str | None:
+        """As far as it was computed before."""
+        return known_fingerprint(name, bundled=self._bundled, models_dir=self._models_dir)
+
     def here(self) -> list[ModelState]:
         """What was fetched, or begun to be."""
         return [self.state(pin.name) for pin in pins(self._models_dir)]
@@ -99,6 +113,10 @@ class Models:
 
         Raises: ModelError, Busy while another model is being fetched.
         """
+        with self._lock:
+            ending = self._running[2] if self._running and self._running[1].is_set() else None
+        if ending:  # cancelled just now
+            ending.join(_ENDS_WITHIN_S)
         with self._lock:
             if running := self._same(name):
                 return running
@@ -221,8 +239,7 @@ class _Pace:
         return max(0.0, (done - done_then) / (now - since)) if now > since else 0.0
 
 
-def _of_export(folder: Path) -> str:
-    needs = export_needs(folder)
+def _of_export(needs: Needs) -> str:
     return (
         f"The first use exports it: some minutes, {needs.memory_bytes / 1e9:.1f} GB of memory meanwhile, "
         f"{needs.disk_bytes / 1e6:,.0f} MB of disk for good."
@@ -230,7 +247,10 @@ def _of_export(folder: Path) -> str:
 
 
 def _state(plan: Plan) -> ModelState:
+    """Of a name that is pinned; of what is not whole, what its first use will take."""
     pin = plan.pin
+    weights = sum(entry.file.size_bytes for entry in pin.files if entry.target == "open_clip_model.safetensors")
+    export = _of_export(needs_of_weights(weights)) if weights and plan.missing_bytes else ""
     return ModelState(
         pin.name,
         "needs_download",
@@ -238,5 +258,6 @@ def _state(plan: Plan) -> ModelState:
         missing_bytes=plan.missing_bytes,
         revision=pin.commit,
         where=pin.where,
-        note=pin.note,
+        note=" ".join(filter(None, [pin.note, export])),
+        needs_full=weights > 0 and not has_torch(),
     )

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from search.choices import ModelChoice
 from search.engine import SearchEngine
@@ -66,6 +67,7 @@ class Workspace:
         self.makings = Makings(
             named,
             check=library.check_new,
+            load=self.encoders.get,
             create=lambda name, model, description: self.create(name, model=model, description=description),
         )
         self._models = tuple(models)
@@ -162,6 +164,13 @@ class Workspace:
         if self._named is None:
             return ModelState(name, "ready" if name in {choice.name for choice in self._models} else "unknown")
         return self._named.look_up(name) if look_up else self._named.state(name)
+
+    def speed(self, name: str) -> dict[str, Any] | None:
+        """What was measured on this machine."""
+        if self.speeds is None:
+            return None
+        loaded = self.encoders.fingerprint(name)
+        return self.speeds.of(loaded or (self._named.fingerprint(name) if self._named else None))
 
     def fetched_models(self) -> list[ModelState]:
         """What was downloaded, or begun to be, whether or not it is one of the choices."""

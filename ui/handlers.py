@@ -7,7 +7,7 @@ They read and never change anything; changes go through the HTTP API. Errors mea
 from collections.abc import Callable, Mapping
 
 from search.engine import check_fields
-from search.errors import BadQuery, CollectionNotFound, ItemNotFound, SearchError
+from search.errors import BadQuery, CollectionNotFound, ItemNotFound, ModelNotDownloaded, SearchError
 from search.query import MAX_TOP_K, parse_request, parse_where
 from search.workspace import Workspace
 from ui.detail import facts, shares
@@ -18,6 +18,7 @@ from ui.query_box import example_queries, literal, read_query, shown_parts
 Shown = dict[str, object]
 BUNDLED = "pocket"
 LOOKED_AT_FOR_EXAMPLES = 200  # records
+LOAD_WITHIN_S = 0.5  # a model that takes longer is waited for by the page, which says so
 
 
 def about(workspace: Workspace, asked: Mapping[str, object]) -> Shown:
@@ -37,11 +38,16 @@ def about(workspace: Workspace, asked: Mapping[str, object]) -> Shown:
         "fields": collection.fields(),
         "examples": example_queries(newest, knows_photographs=not is_bundled),
         "is_bundled": is_bundled,
+        "model": {"name": summary.info.model, "state": workspace.model(summary.info.model).state},
     }
 
 
 def find(workspace: Workspace, asked: Mapping[str, object]) -> Shown:
+    """Or `loading`, where the collection's model must come into memory first."""
     query = read_query(asked)
+    loading = workspace.prepare(_collection(asked), within_s=LOAD_WITHIN_S)
+    if loading is not None:
+        return {"loading": {"model": loading.model, "stage": loading.stage, "since_s": loading.since_s}}
     engine = workspace.engine(_collection(asked))
     answer = engine.search(query)
     examples = engine.collection.records([part.id for part in query.parts if part.id is not None])
@@ -121,6 +127,8 @@ def answered(function: Callable[[Workspace, Mapping[str, object]], Shown], works
         if not isinstance(sent, Mapping):
             raise BadQuery("The page sent something that can't be read; reload the page.")
         return function(workspace, sent)
+    except ModelNotDownloaded as error:
+        return {"error": {"code": error.code, "message": str(error), "model": error.name}}
     except SearchError as error:
         return {"error": {"code": error.code, "message": str(error)}}
 

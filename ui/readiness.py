@@ -93,10 +93,12 @@ def search_check(workspace: Workspace, *, model: str) -> Callable[[], None]:
         names = [info.name for info in workspace.library.list()]
         if workspace.default in names or (names and workspace.jobs is None):
             engine = workspace.engine()
-            if workspace.encoders.is_loaded(engine.collection.info.model):
+            held = workspace.encoders.loaded()
+            if held and engine.collection.info.model not in held:
+                # another model needed its memory, and this check must not take that back
+                workspace.encoder(held[0]).encode_texts(["a picture"])
+            else:
                 engine.collection.search(engine.encoder.encode_texts(["a picture"])[0], top_k=1)
-            else:  # another model has taken its place, and this check must not take it back
-                workspace.encoder(workspace.encoders.loaded()[0]).encode_texts(["a picture"])
         else:
             workspace.encoder(model).encode_texts(["a picture"])
 

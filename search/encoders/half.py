@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 _LEAST_NUMBERS = 2048  # what is smaller saves nothing
 _LARGEST = 65504.0  # in float16
-_ZERO_ROWS = 0.25  # share of a token table that makes leaving them out worth an index
+_ZERO_ROWS = 0.05  # share of a token table that makes leaving them out worth an index
 
 
 def halve(path: Path) -> None:

@@ -19,8 +19,11 @@ class Needs:
 
 def export_needs(source: Path) -> Needs:
     """Raises: ModelDamaged."""
-    numbers = sum(tensor.count for tensor in read_tensors(weights_of(source)))
-    weights_bytes = numbers * _FLOAT32_BYTES
+    return needs_of_weights(sum(tensor.count for tensor in read_tensors(weights_of(source))) * _FLOAT32_BYTES)
+
+
+def needs_of_weights(weights_bytes: int) -> Needs:
+    """`weights_bytes`: in float32."""
     # measured: ViT-B-32 took 1.8 GB for 0.6 GB of weights
     return Needs(weights_bytes + _DISK_BYTES, weights_bytes * 5 // 2 + _MEMORY_BYTES)
 

@@ -8,15 +8,30 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
-from tests.browser.running import running_app
+from tests.browser.running import AWAY, NAMED, TINY, running_app
+from tests.hub_server import HubServer, serving
+from tests.unit.encoders.exports import write_export
 
+LARGE = "visual/model.onnx.data"
 KEPT = Path("test-results") / "browser"  # traces of what failed
 expect.set_options(timeout=10_000)
 
 
 @pytest.fixture(scope="package")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_app(tmp_path_factory.mktemp("app")) as address:
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
+    """Where the app finds models; their large file is some megabytes, so that a download can be watched."""
+    with serving() as hub:
+        for name in (TINY, AWAY, NAMED):
+            repo = name.removeprefix("onnx:")
+            folder = write_export(tmp_path_factory.mktemp("export") / "tiny", length=77, context_length=77)
+            (folder / LARGE).write_bytes(name[-1].encode() * 3_000_000)
+            hub.add_folder(repo, folder)
+        yield hub
+
+
+@pytest.fixture(scope="package")
+def address(tmp_path_factory: pytest.TempPathFactory, hub: HubServer) -> Iterator[str]:
+    with running_app(tmp_path_factory.mktemp("app"), hub=hub.endpoint) as address:
         yield address
 
 

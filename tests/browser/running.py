@@ -1,6 +1,7 @@
 """The real app over small collections of coloured pictures, so that every answer is known beforehand.
 
-Collections: "colours", "many" shades, "hostile" names, an "empty" one and one of the "bundled" model.
+Collections: "colours", "many" shades, "hostile" names, an "empty" one, one of the "bundled" model, and one "elsewhere",
+whose model is on a hub and not here.
 """
 
 import hashlib
@@ -17,14 +18,20 @@ import uvicorn
 from PIL import Image
 
 from search.choices import ModelChoice
+from search.encoders.hub import Hub
+from search.encoders.load import load_encoder
+from search.encoders.speed import Speed
 from search.images.decoder import Decoder
 from search.jobs import Jobs
 from search.kept_images import KeptImages
-from search.types import Collection, Item, Record
+from search.models import Models
+from search.speeds import Speeds
+from search.types import Collection, Encoder, Item, Record
 from search.workspace import Workspace
 from store.library import LocalLibrary
 from store.sources import open_sources
 from tests.fakes import FakeEncoder
+from tests.unit.encoders.exports import write_export
 from ui.access import Access
 from ui.readiness import Readiness
 from ui.server import make_app
@@ -47,27 +54,48 @@ SHADES = 90  # pictures of "many": more than one page of the grid
 HOSTILE = '<img src=x onerror="window.harmed=1">{{harmed}} ${window.harmed=1} <script>window.harmed=1</script>'
 
 
+# On the hub of these tests: one of the table, one that a collection was made with elsewhere, one to be named.
+TINY, AWAY, NAMED = "onnx:immich-app/tiny", "onnx:immich-app/away", "onnx:immich-app/named"
+
+
 @contextmanager
-def running_app(folder: Path) -> Iterator[str]:
+def running_app(folder: Path, *, hub: str) -> Iterator[str]:
     """Yields the address. In a process of its own, because Gradio leaves warnings and sockets behind."""
-    command = [sys.executable, "-m", "tests.browser.running", str(folder)]
+    command = [sys.executable, "-m", "tests.browser.running", str(folder), hub]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True) as app:
         assert app.stdout is not None and app.stdin is not None
         yield app.stdout.readline().strip()
         app.terminate()
 
 
-def run(folder: Path) -> None:
+def run(folder: Path, endpoint: str) -> None:
     library = LocalLibrary(folder / "data", write=True)
     fill(library, folder, FakeEncoder())
     labels = folder / "queries.csv"
     labels.write_text("query,relevant\nred,red-id\nblue,shots/blue.png\n")
+    models_dir = folder / "models"
+
+    bundled = write_export(folder / "bundled")
+
+    def real(name: str) -> Encoder:
+        return load_encoder(name, models_dir=models_dir, bundled=bundled)
+
+    def load(name: str) -> Encoder:
+        made = real(name) if name.startswith("onnx:") else None
+        return made if made and name != AWAY else FakeEncoder(name)
+
     workspace = Workspace(
         library,
-        load_encoder=lambda name: FakeEncoder(name),
+        load_encoder=load,
         decoder=Decoder(workers=1),
         kept=KeptImages(),
-        models=[ModelChoice("fake", "Fake", "knows colours"), ModelChoice("pocket", "Pocket", "knows illustrations")],
+        models=[
+            ModelChoice("fake", "Fake", "knows colours"),
+            ModelChoice("pocket", "Pocket", "knows illustrations"),
+            ModelChoice(TINY, "Tiny", "Knows next to nothing.", languages="English", parameters=10**6, recall_en=12.3),
+        ],
+        named=Models(models_dir, bundled=bundled, hub=Hub(endpoint=endpoint, cache_dir=folder / "hub", pause_s=0.01)),
+        speeds=Speeds(models_dir, lambda name: measured(real(name)), machine="A machine, 2 cores"),
         default="colours",
         reports_dir=folder / "data" / "reports",
         labels={"colours": labels},
@@ -98,6 +126,10 @@ def run(folder: Path) -> None:
     workspace.close()
 
 
+def measured(encoder: Encoder) -> tuple[str, Speed]:
+    return encoder.fingerprint, Speed(12.5, 21.0, 800_000_000, 1.0)
+
+
 def fill(library: LocalLibrary, folder: Path, encoder: FakeEncoder) -> None:
     collections = {
         name: library.create(name, model=model, fingerprint=encoder.fingerprint, dim=encoder.dim)
@@ -107,11 +139,13 @@ def fill(library: LocalLibrary, folder: Path, encoder: FakeEncoder) -> None:
             ("hostile", "fake"),
             ("empty", "fake"),
             ("bundled", "pocket"),
+            ("elsewhere", AWAY),
         )
     }
     colours = {name: (rgb, f"{name} square") for name, rgb in COLOURS.items()}
     put(collections["colours"], folder / "shots", colours, encoder)
     put(collections["bundled"], folder / "shots", colours, encoder)
+    put(collections["elsewhere"], folder / "shots", colours, encoder)
     shades = {f"shade {n}": ((n + 40, 255 - n, 60), "") for n in range(SHADES)}
     put(collections["many"], folder / "shades", shades, encoder)
     put(collections["hostile"], folder / "hostile", {name: (rgb, HOSTILE) for name, rgb in COLOURS.items()}, encoder)
@@ -149,4 +183,4 @@ def picture_bytes(colour: tuple[int, int, int], format: str = "PNG") -> bytes:
 
 
 if __name__ == "__main__":
-    run(Path(sys.argv[1]))
+    run(Path(sys.argv[1]), sys.argv[2])

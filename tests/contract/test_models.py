@@ -1,5 +1,6 @@
 """What open_clip can load is exported to the same numbers: its architectures, made small."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,3 +106,14 @@ def test_a_text_is_cut_exactly_where_that_loses_nothing(pair: Pair) -> None:
     else:
         rows = run_texts(load_open_clip(pair.source), whole), run_texts(load_open_clip(pair.source), whole[:, :9])
         assert least_cosine(*rows) < COSINE
+
+
+def test_a_tokenizer_of_hugging_face_needs_no_transformers_to_serve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (small,) = (small for small in SMALL if small.name == "ViT-B-16-SigLIP2")
+    source = write_small(small, tmp_path / "source")
+    theirs = OpenClipEncoder(source, name="small", fingerprint="f").encode_texts(TEXTS)
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    ours = OpenClipEncoder(source, name="small", fingerprint="f").encode_texts(TEXTS)
+    np.testing.assert_array_equal(ours, theirs)

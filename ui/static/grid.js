@@ -4,7 +4,7 @@ import { activeFilters } from "./filters.js";
 import { drawIcons, h, icon } from "./html.js";
 import { ITEM } from "./pictures.js";
 import { addItems, more, open, select, session, similar, watch } from "./session.js";
-import { message, summary } from "./states.js";
+import { loading, message, summary } from "./states.js";
 
 const EAGER = 24; // pictures that are on the screen at once; the rest load when they come near
 const SLOW_MS = 120; // an answer that takes longer shows that something is going on
@@ -38,6 +38,9 @@ export function mount(element) {
     shown = { answer, hits: hits.length };
     button.hidden = !answer || hits.length === 0 || hits.length >= answer.most;
     markSelected(tiles);
+  });
+  watch(["loading"], () => {
+    if (session.loading) element.querySelector(".summary").textContent = loading();
   });
   watch(["query"], () => showFilters(element));
   watch(["selected"], () => {

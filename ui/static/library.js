@@ -3,9 +3,13 @@
 import { acceptDrops, showAdding } from "./adding.js";
 import { count, drawIcons, h, icon } from "./html.js";
 import { request } from "./http.js";
+import { allowChanges, mountChooser } from "./chooser.js";
+import { askForNew as askFor, mountCreating } from "./creating.js";
 import { mountJobs } from "./jobs.js";
+import { mountMakings } from "./making.js";
 import { showView } from "./masthead.js";
-import { choose, learn, search, session } from "./session.js";
+import { learnModels, modelNamed, titleOf, watchModels } from "./models.js";
+import { choose, learn, notify, search, session } from "./session.js";
 
 const REFUSED =
   "You can search here and not change anything, because this server is reached from elsewhere and has no sign-in. " +
@@ -19,7 +23,10 @@ export function mount(element) {
   view = element;
   drawIcons(element);
   element.querySelector("[data-create]").addEventListener("click", () => askForNew());
-  prepareCreate(element.querySelector("dialog.create"));
+  mountCreating(element.querySelector("dialog.create"), { whenMade: showMade });
+  mountChooser(element.querySelector(".model-choice"), { makeWith: askForNew });
+  mountMakings(element.querySelector(".makings"), showMade);
+  watchModels(() => showShelf());
   prepareDelete(element.querySelector("dialog.delete"));
   acceptDrops();
   mountJobs(refresh);
@@ -51,7 +58,18 @@ async function refresh() {
   view.querySelector("[data-create]").hidden = !known.may_change;
   view.querySelector(".own").hidden =
     !known.may_change || known.collections.some((collection) => !collection.read_only);
+  allowChanges(known.may_change);
   showShelf();
+  learnModels();
+}
+
+/** A collection is there: what is left is to fill it. */
+async function showMade(name) {
+  adding = name;
+  view.querySelector(".adding")?.remove();
+  await refreshAll();
+  view.querySelector(".adding")?.scrollIntoView({ block: "center" });
+  notify(`“${name}” is made: add pictures to it.`);
 }
 
 /** What changed here is told to the Search tab too. */
@@ -83,7 +101,7 @@ function row(collection, panel) {
       { class: "shelf-line" },
       h("div", { class: "shelf-name" }, h("h2", {}, name), description && h("p", {}, description)),
       h("p", { class: "shelf-count" }, count(collection.count, "picture")),
-      h("p", { class: "shelf-model", title: collection.note }, model),
+      h("p", { class: "shelf-model", title: `${model}. ${collection.note}` }, titleOf(model)),
       h("p", { class: `state ${stateOf(collection).kind}` }, stateOf(collection).words),
       h(
         "div",
@@ -125,7 +143,9 @@ function row(collection, panel) {
   );
 }
 
-function stateOf({ read_only: isReadOnly, health }) {
+function stateOf({ model, read_only: isReadOnly, health }) {
+  if (modelNamed(model)?.state === "needs_download") return { kind: "busy", words: "Model not here" };
+  if (modelNamed(model)?.loading) return { kind: "busy", words: "Loading its model" };
   if (isReadOnly) return { kind: "quiet", words: "Read-only" };
   if (health.index === "building") return { kind: "busy", words: "Index being built" };
   if (health.index === "down") return { kind: "busy", words: "Exact search" };
@@ -147,40 +167,8 @@ async function toSearch(name) {
   await search({ push: false });
 }
 
-function askForNew() {
-  if (!known.may_change) return;
-  const dialog = view.querySelector("dialog.create");
-  dialog.querySelector(".models").replaceChildren(dialog.querySelector("legend"), ...known.models.map(model));
-  dialog.querySelector("form").reset();
-  dialog.querySelector("input[type=radio]")?.setAttribute("checked", "");
-  fail(dialog, null);
-  dialog.showModal();
-}
-
-function model({ name, title, note }) {
-  return h(
-    "label",
-    { class: "model" },
-    h("input", { type: "radio", name: "model", value: name }),
-    h("span", {}, h("strong", {}, title), h("span", {}, note)),
-  );
-}
-
-function prepareCreate(dialog) {
-  const form = dialog.querySelector("form");
-  form.elements.other.addEventListener("input", () => {
-    for (const radio of form.querySelectorAll("input[type=radio]")) radio.checked = false;
-  });
-  prepare(dialog, async () => {
-    const other = form.elements.other.value.trim();
-    const name = form.elements.name.value.trim();
-    const answer = await request("POST", "api/collections", { name, model: other || form.elements.model?.value });
-    if (!answer.error) {
-      adding = name;
-      await refreshAll();
-    }
-    return answer.error;
-  });
+function askForNew(model) {
+  if (known.may_change) askFor(known.collections, known.models, model);
 }
 
 let condemned = null; // the collection that the dialog is about

@@ -4,6 +4,7 @@ import { fromAddress, toAddress } from "./address.js";
 
 const PAGE = 60; // hits asked for at once
 const MOST = 1000; // hits that one query can give
+const LOOK_MS = 700; // whether a model has been loaded
 
 export const session = {
   about: null, // collections, fields, examples: what handlers.about says
@@ -11,6 +12,7 @@ export const session = {
   answer: null, // hits so far, and what was said about them
   status: "starting", // loading | more | ready | error
   problem: null, // {code, message} when status is error
+  loading: null, // {model, stage, since_s} while the answer waits for a model
   selected: new Map(), // id → hit
   notice: null, // {message, action?} shown for a moment
 };
@@ -21,7 +23,7 @@ let turn = 0;
 let scrollWanted = null;
 let answered = null; // the query that the answer is to, as it was asked
 
-/** Calls `listener` now and whenever one of `topics` changes: about, query, answer, selected, open, view, notice. */
+/** Calls `listener` now and whenever one of `topics` changes: about, query, answer, loading, selected, open, view, notice. */
 export function watch(topics, listener) {
   for (const topic of topics) listeners.set(topic, [...(listeners.get(topic) ?? []), listener]);
   if (session.about) listener();
@@ -77,7 +79,9 @@ export async function search({ push = true, count = PAGE } = {}) {
   changed("query", "answer", "open");
   const began = performance.now();
   const blank = isBlank();
-  const answer = await ask(blank ? "browse" : "find", { ...wanted, offset: 0, top_k: Math.min(count ?? PAGE, MOST) });
+  const answer = await whenLoaded(mine, () =>
+    ask(blank ? "browse" : "find", { ...wanted, offset: 0, top_k: Math.min(count ?? PAGE, MOST) }),
+  );
   if (mine !== turn) return; // a newer query was asked meanwhile
   if (answer.error) return fail(answer.error);
   session.answer = { ...answer, asked: wanted, blank, took: performance.now() - began };
@@ -93,6 +97,20 @@ export async function search({ push = true, count = PAGE } = {}) {
   changed("query", "answer", "open");
   window.scrollTo(0, scrollWanted ?? 0);
   scrollWanted = null;
+}
+
+/** Asks again while the collection's model is on its way into memory. */
+async function whenLoaded(mine, put) {
+  session.loading = null;
+  for (;;) {
+    const answer = await put();
+    if (mine !== turn) return answer;
+    session.loading = answer.loading ?? null;
+    if (!answer.loading) return answer;
+    changed("loading");
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    if (mine !== turn) return answer;
+  }
 }
 
 /** Names the query in the browser's history and tabs. */

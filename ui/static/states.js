@@ -2,7 +2,15 @@
 
 import { count, h, icon } from "./html.js";
 import { toLibrary } from "./library.js";
-import { choose, isBlank, refine, search, session } from "./session.js";
+import { offerDownload } from "./models.js";
+import { choose, isBlank, learn, refine, search, session } from "./session.js";
+
+/** That line while the answer waits for a model. */
+export function loading() {
+  const { model, stage, since_s: since } = session.loading;
+  const how = stage ? ` for the first time: ${stage}` : "";
+  return `Loading the model ${model}${how} · ${Math.max(1, Math.round(since))} s`;
+}
 
 /** The line above the pictures. */
 export function summary() {
@@ -34,6 +42,7 @@ function saidOf(answer) {
 function welcome() {
   if (!isBlank() || Object.keys(session.query.where).length) return null;
   const { examples, is_bundled: isBundled } = session.about;
+  if (isMissing()) return missingModel();
   return h(
     "div",
     { class: "welcome" },
@@ -113,7 +122,43 @@ function weak() {
   );
 }
 
+const isMissing = () => session.about.model?.state === "needs_download";
+
+/** The pictures can be looked at; only what the model does must wait. */
+function missingModel() {
+  const { name } = session.about.model;
+  const place = h("p", { class: "card-actions" });
+  offerDownload(place, name, refresh);
+  const said = `“${session.query.collection}” was made with ${name}`;
+  if (isBlank())
+    return h(
+      "div",
+      { class: "banner missing" },
+      icon("download"),
+      h("div", {}, h("p", {}, `${said}, which is not on this machine: words find its pictures once it is here.`), place),
+    );
+  return h(
+    "div",
+    { class: "card missing" },
+    icon("download"),
+    h("h2", {}, "Its model is not on this machine"),
+    h("p", {}, `${said}: look at its pictures now, search them once it is here.`),
+    place,
+    h(
+      "p",
+      {},
+      h("button", { type: "button", class: "text-button", onclick: () => refine({ text: "", parts: [] }) }, "Look at its pictures"),
+    ),
+  );
+}
+
+async function refresh() {
+  await learn();
+  await search({ push: false });
+}
+
 function failed({ code, message }) {
+  if (code === "model_not_downloaded") return missingModel();
   if (code === "unreachable") {
     const isOffline = !navigator.onLine;
     return card(

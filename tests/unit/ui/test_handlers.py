@@ -35,6 +35,7 @@ def test_about_tells_the_collections_and_the_fields_and_examples_of_the_asked_on
     assert told["collections"] == [
         {"name": "bundled", "count": 10},
         {"name": "colours", "count": 10},
+        {"name": "elsewhere", "count": 10},
         {"name": "empty", "count": 0},
         {"name": "hostile", "count": 10},
         {"name": "many", "count": 90},
@@ -48,7 +49,7 @@ def test_about_tells_the_collections_and_the_fields_and_examples_of_the_asked_on
 def test_about_an_unknown_collection_still_tells_which_there_are(workspace: Workspace) -> None:
     told = about(workspace, {"collection": "nowhere"})
     assert told["collection"] is None
-    assert len(told["collections"]) == 5  # type: ignore[arg-type]
+    assert len(told["collections"]) == 6  # type: ignore[arg-type]
 
 
 def test_find_answers_tiles_and_chips(workspace: Workspace) -> None:

@@ -1,0 +1,103 @@
+"""Third stage: the text tower alone learns on, against images as the other two stages left them.
+
+A step costs a twentieth of one that trains both towers. Starts from the running mean in joint.pt, its text tower
+from text.pt where that is there; writes text.pt.
+
+python -m pocket.train_text --out RUN --minutes 12
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pocket.joint_batches import describe, joint_batch
+from pocket.losses import contrast, verdict
+from pocket.model import IMAGE_PX, Heads, build_model, image_features, texts_by_length
+from pocket.scene import Scene
+from pocket.teacher import FILE as TEACHER_FILE
+from pocket.teacher import Teacher, load_teacher, taught_table
+from pocket.tokens import encode
+from pocket.train import pick_lesson, word_losses
+from pocket.train_image import as_input, build_heads, listed, weighted
+from pocket.workers import Average, Clock, rate_at, read_options, save
+
+_RATE = 1e-3
+_WEIGHTS = {"words": 1.0, "verdict": 0.15, "naming": 0.7, "alignment": 0.5, "lesson": 1.5}
+_BANK = 160  # batches of images, each met again and again with new captions
+_FAR_ALONG = 1_000_000  # the number of the bank's first batch: none of the other stage's
+_LESSON_WORDS = 384
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A batch of images as the image tower sees it."""
+
+    unit: Tensor  # (n, EMBED_DIM), L2-normalised
+    scenes: tuple[Scene, ...]
+    has_true_colours: np.ndarray
+
+
+@torch.inference_mode()
+def look(model: Any, size: int, device: str) -> Iterator[Seen]:
+    model.eval()
+    for number in range(_FAR_ALONG, _FAR_ALONG + _BANK):
+        batch = joint_batch(number, size=size, px=IMAGE_PX, easy=0.1)
+        _, embedding = image_features(model, as_input(batch.pixels, device))
+        yield Seen(F.normalize(embedding, dim=-1).clone(), batch.scenes, batch.has_true_colours)
+
+
+def losses(model: Any, heads: Heads, seen: Seen, teacher: Teacher, step: int) -> dict[str, Tensor]:
+    rng = np.random.default_rng([6, step])
+    captions, truth_rows = describe(seen.scenes, seen.has_true_colours, rng)
+    tokens = encode([caption.text for caption in captions], rng, strange_share=0.08)
+    text = texts_by_length(model, torch.from_numpy(tokens).to(seen.unit.device))
+    truth = torch.from_numpy(truth_rows).to(seen.unit.device)
+    cosine = seen.unit @ F.normalize(text, dim=-1).T
+    scale = model.logit_scale.exp().clamp(max=100)
+    lesson = pick_lesson(teacher, _FAR_ALONG + step, words=_LESSON_WORDS)
+    return {
+        "words": contrast(scale * cosine, truth),
+        "verdict": verdict(cosine, truth),
+        **word_losses(model, heads, text, captions, lesson),
+    }
+
+
+def main() -> None:
+    options = read_options(__doc__, minutes=12)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    teacher = load_teacher(options.out / TEACHER_FILE)
+    model, heads = build_model(taught_table(teacher)).to(device), build_heads().to(device)
+    state = torch.load(options.out / "joint.pt", map_location=device, weights_only=True)
+    weights = state["average"]
+    if (options.out / "text.pt").exists():
+        before = torch.load(options.out / "text.pt", map_location=device, weights_only=True)["average"]
+        weights |= {name: value for name, value in before.items() if not name.startswith("visual.")}
+    model.load_state_dict(weights)
+    heads.load_state_dict(state["heads"])
+    heads.requires_grad_(False)
+    model.visual.requires_grad_(False)
+    bank = [Seen(seen.unit.clone(), seen.scenes, seen.has_true_colours) for seen in look(model, options.batch, device)]
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=_RATE, betas=(0.9, 0.98), weight_decay=0.02, fused=True)
+    average, clock, step = Average(model, 0.998), Clock(0.0), 0
+    while (progress := clock.minutes / options.minutes) < 1:
+        optimizer.param_groups[0]["lr"] = _RATE * rate_at(progress, flat_until=0.3)
+        figures = losses(model, heads, bank[step % len(bank)], teacher, step)
+        optimizer.zero_grad(set_to_none=True)
+        weighted(figures, _WEIGHTS).backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(parameters, 2.0)
+        optimizer.step()
+        average.update(model, step)
+        if step % 200 == 0:
+            print(f"step={step} minutes={clock.minutes:.1f} {listed(figures)}", flush=True)
+        step += 1
+    save(options.out / "text.pt", {"average": average.state_dict(), "model": model.state_dict()})
+
+
+if __name__ == "__main__":
+    main()
