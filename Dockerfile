@@ -22,7 +22,7 @@ COPY pocket pocket
 RUN python3 -m compileall -q . && mkdir -m 1777 /data
 ENV PATH=/opt/sightline/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp \
-    SIGHTLINE_HOST=0.0.0.0 SIGHTLINE_DATA_DIR=/data
+    SIGHTLINE_HOST=0.0.0.0 SIGHTLINE_DATA_DIR=/data HF_HUB_CACHE=/data/hub
 VOLUME /data
 EXPOSE 7860 8080
 ENTRYPOINT ["python", "app.py"]

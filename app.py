@@ -3,13 +3,12 @@
 import os
 import sys
 import threading
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from search.choices import ModelChoice, choices
+from search.choices import choices
 from search.encoders.hub import Hub
-from search.errors import ModelNotDownloaded, ModelNotFound
+from search.errors import ModelNotFound
 from search.models import Models
 from search.types import Encoder
 from search.workspace import Workspace
@@ -19,34 +18,22 @@ HERE = Path(__file__).parent
 BUNDLED_MODEL = HERE / "pocket" / "encoder"
 GALLERY = "gallery"
 QUERIES = HERE / "pocket" / "queries.csv"
-POCKET = ModelChoice(
-    "pocket",
-    "pocket (bundled)",
-    "Knows illustrations; for photographs make a collection with another model.",
-    languages="English",
-)
 
 
 def join(settings: Settings, *, write: bool) -> Workspace:
     """Everything a face needs. `write`: take the data folder's lock. Raises: StoreBusy, ModelNotFound."""
-    from search.encoders.load import find_model, load_encoder, size_in_memory
+    from search.encoders.load import load_encoder
     from search.images.decoder import Decoder
     from search.jobs import Jobs
     from search.kept_images import KeptImages
     from search.memory import available_bytes
-    from search.speeds import Speeds, measure_in_process
+    from search.speeds import Speeds
     from store.library import open_library
     from store.sources import open_sources
 
-    models_dir, configured, exports = settings.data_dir / "models", None, threading.Lock()
-    if settings.model != POCKET.name:
-        try:
-            with suppress(ModelNotDownloaded):  # it can be fetched from here
-                find_model(settings.model, bundled=BUNDLED_MODEL, models_dir=models_dir)
-        except ModelNotFound as error:
-            raise ModelNotFound(f"SIGHTLINE_MODEL can't be used. {error}") from error
-        configured = ModelChoice(name=settings.model, title=settings.model, note="The model set for this server.")
-
+    models_dir, named, exports = settings.data_dir / "models", models_of(settings), threading.Lock()
+    if (usual := named.state(settings.model)).state == "unknown":
+        raise ModelNotFound(f"SIGHTLINE_MODEL can't be used. {usual.note}")
     library = open_library(
         settings.data_dir,
         bundled=[(GALLERY, HERE / "pocket" / "gallery")],
@@ -70,15 +57,15 @@ def join(settings: Settings, *, write: bool) -> Workspace:
     workspace = Workspace(
         library,
         load_encoder=encoder_of,
-        size_of=partial(size_in_memory, models_dir=models_dir, bundled=BUNDLED_MODEL),
+        size_of=named.size_in_memory,
         available=available_bytes,
         decoder=Decoder(workers=os.cpu_count() or 1, max_bytes=settings.max_image_mb * 2**20),
         kept=KeptImages(),
-        models=choices(configured, POCKET),
+        models=choices(settings.model),
         default=GALLERY,
         configured=settings.collection,
-        named=models_of(settings),
-        speeds=Speeds(models_dir, partial(measure_in_process, models_dir=models_dir, bundled=BUNDLED_MODEL)),
+        named=named,
+        speeds=Speeds(models_dir, named.measure),
         reports_dir=settings.data_dir / "reports",
         labels={GALLERY: QUERIES},
     )
@@ -123,13 +110,9 @@ def main() -> None:
     from ui.commands import Bundled, build, told
     from ui.model_command import model_commands
 
-    commands = build(
-        settings,
-        join,
-        holder=lambda: read_holder(settings.data_dir),
-        bundled=Bundled(GALLERY, QUERIES, card=card_of),
-    )
-    commands.add_typer(model_commands(settings, models_of, told), name="model")
+    bundled = Bundled(GALLERY, QUERIES, card=card_of)
+    commands = build(settings, join, holder=lambda: read_holder(settings.data_dir), bundled=bundled)
+    commands.add_typer(model_commands(settings, models_of, told, join), name="model")
     commands()
 
 

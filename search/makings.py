@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from search.errors import Busy, CollectionExists, JobNotFound, ModelNotDownloaded, SearchError
+from search.errors import Busy, CollectionExists, JobNotFound, ModelNotDownloaded, ModelNotFound, SearchError
 from search.models import Models
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,10 @@ class Makings:
             if len(running) >= _MOST_AT_ONCE:
                 raise Busy(f"{len(running)} collections are being made; try again when one is done.")
         making = Making(collection, model, "preparing")
-        if self._models is not None and (here := self._models.state(model)).state == "needs_download":
+        here = self._models.state(model) if self._models else None
+        if here is not None and here.state == "unknown":
+            raise ModelNotFound(here.note)
+        if self._models is not None and here is not None and here.state == "needs_download":
             if not download:
                 raise ModelNotDownloaded(here.note, name=model, missing_bytes=here.missing_bytes)
             self._models.fetch(model)

@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -14,11 +15,14 @@ from typing import Literal
 from search.encoders.download import Plan, fetch_model, plan_model, plan_of
 from search.encoders.hub import Hub
 from search.encoders.hub_errors import Cancelled
-from search.encoders.load import find_model, has_torch, known_fingerprint, needs_export
+from search.encoders.load import find_model, has_torch, known_fingerprint, needs_export, size_in_memory
 from search.encoders.names import parse_name
 from search.encoders.needs import Needs, export_needs, needs_of_weights
 from search.encoders.pins import Pin, pins, read_pin
+from search.encoders.removal import Removed, remove_model
+from search.encoders.speed import Speed
 from search.errors import Busy, ModelError, ModelNotDownloaded, ModelNotFound, SearchError
+from search.speeds import measure_in_process
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +104,14 @@ class Models:
             self._shown = {name: plan.pin}
         return _state(plan)
 
+    def size_in_memory(self, name: str) -> int:
+        """About, in bytes; 0 where it is not here."""
+        return size_in_memory(name, bundled=self._bundled, models_dir=self._models_dir)
+
+    def measure(self, name: str) -> tuple[str, Speed]:
+        """Its fingerprint and its speed on this machine, in some seconds. Raises: ModelError."""
+        return measure_in_process(name, bundled=self._bundled, models_dir=self._models_dir)
+
     def fingerprint(self, name: str) -> str | None:
         """As far as it was computed before."""
         return known_fingerprint(name, bundled=self._bundled, models_dir=self._models_dir)
@@ -151,6 +163,14 @@ class Models:
             if self._running and self._running[0] == name:
                 self._running[1].set()
         return self.download(name)
+
+    def remove(self, name: str, *, wanted: Collection[str]) -> Removed:
+        """`wanted`: fingerprints whose exports stay. Raises: ModelNotFound, ModelDamaged, Busy while it is fetched."""
+        with self._lock:
+            if self._running and self._running[0] == name:
+                raise Busy(f'"{name}" is being downloaded: cancel that first.')
+            self._downloads.pop(name, None)
+        return remove_model(name, models_dir=self._models_dir, bundled=self._bundled, hub=self._hub, wanted=wanted)
 
     def wait(self) -> None:
         """Until the download that runs has ended."""

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from search.choices import ModelChoice
+from search.encoders.removal import Removed
 from search.engine import SearchEngine
-from search.errors import CollectionNotFound, ReadOnly
+from search.errors import Busy, CollectionNotFound, ModelInUse, ReadOnly
 from search.evaluations import Evaluations
 from search.images.decoder import Decoder
 from search.jobs import Jobs
@@ -67,7 +68,7 @@ class Workspace:
         self.makings = Makings(
             named,
             check=library.check_new,
-            load=self.encoders.get,
+            load=self.encoder,
             create=lambda name, model, description: self.create(name, model=model, description=description),
         )
         self._models = tuple(models)
@@ -190,6 +191,19 @@ class Workspace:
     def cancel_fetch(self, name: str) -> Download:
         """Soon; what came is kept, and the next fetch goes on from there. Raises: ModelNotFound."""
         return self._fetching.cancel(name)
+
+    def remove_model(self, name: str) -> Removed:
+        """Of those that were fetched. Raises: ModelInUse, ModelNotFound, ModelDamaged, Busy."""
+        infos = self.library.list()
+        users = [info.name for info in infos if info.model == name]
+        users += [
+            making.collection for making in self.makings.list() if making.model == name and not making.is_finished
+        ]
+        if users:
+            raise ModelInUse(f'"{name}" stays: {", ".join(users)} could not be searched without it. Delete that first.')
+        if not self.encoders.forget(name):
+            raise Busy(f'"{name}" is in use at this moment; try again.')
+        return self._fetching.remove(name, wanted={info.fingerprint for info in infos})
 
     @property
     def _fetching(self) -> Models:

@@ -49,6 +49,7 @@ STATUS: Mapping[type[errors.SearchError], int] = {
     errors.ModelNotFound: 404,
     errors.ModelRefused: 403,
     errors.ModelNotDownloaded: 409,
+    errors.ModelInUse: 409,
     BodyTooSlow: 408,
     errors.EncoderMismatch: 409,
     errors.CollectionExists: 409,

@@ -84,6 +84,19 @@ async def measure_speed(request: Request) -> Response:
 
 
 @router.post(
+    "/api/models/remove",
+    summary="Removes a model that was fetched and that no collection was made with.",
+    description="`kept_bytes` stay in the hub's cache, where other programs may use them.",
+    openapi_extra=openapi_body({"application/json": {"model": "onnx:immich-app/ViT-B-32__laion2b-s34b-b79k"}}),
+)
+async def remove_model(request: Request) -> Response:
+    check_change(request)
+    service = service_of(request)
+    name = _name(await read_json(request, JSON_BYTES), known=("model",))
+    return JSONResponse(asdict(await service.changes.run(service.workspace.remove_model, name)))
+
+
+@router.post(
     "/api/makings",
     status_code=202,
     summary="Makes a collection in the background: its model is downloaded (with download true) and loaded first.",
@@ -117,14 +130,16 @@ async def cancel_making(request: Request, name: str) -> Response:
 
 
 def models_json(workspace: Workspace) -> dict[str, object]:
-    """Each model once: the choices first, then what else is here or a collection was made with."""
+    """Each model once: the choices first, then what else is here, or a collection was made with, or is."""
     choices = {choice.name: choice for choice in workspace.models()}
     states = {name: workspace.model(name) for name in choices}
     states |= {state.name: state for state in workspace.fetched_models() if state.name not in states}
     used: dict[str, list[str]] = {}
     for info in workspace.library.list():
         used.setdefault(info.model, []).append(info.name)
-    states |= {name: workspace.model(name) for name in used if name not in states}
+    makings = workspace.makings.list()
+    named = {*used, *(making.model for making in makings if not making.is_finished)}
+    states |= {name: workspace.model(name) for name in sorted(named) if name not in states}
     test = workspace.speeds.test if workspace.speeds else None
     return {
         "models": [
@@ -132,7 +147,7 @@ def models_json(workspace: Workspace) -> dict[str, object]:
             for name, state in states.items()
         ],
         "downloads": [asdict(download) for download in workspace.downloads()],
-        "makings": [asdict(making) for making in workspace.makings.list()],
+        "makings": [asdict(making) for making in makings],
         "speed_test": asdict(test) if test else None,
         "machine": workspace.speeds.machine if workspace.speeds else "",
         "sources": SOURCES,

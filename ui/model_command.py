@@ -1,9 +1,9 @@
-"""`python app.py model`: what is here, and a download that is asked for before it starts."""
+"""`python app.py model`: what is here, a download that is asked for before it starts, and removing one."""
 
 import sys
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +14,7 @@ from ui.terminal import plain, span
 
 if TYPE_CHECKING:
     from search.models import Download, Models, ModelState
+    from ui.start import Join
 
 STOPPED_BY_CTRL_C = 130
 _TOLD_EVERY_S = 0.25
@@ -28,9 +29,12 @@ class Failed(SearchError):
 
 
 def model_commands(
-    settings: Settings, open_models: "Callable[[Settings], Models]", told: Callable[[], AbstractContextManager[None]]
+    settings: Settings,
+    open_models: "Callable[[Settings], Models]",
+    told: Callable[[], AbstractContextManager[None]],
+    join: "Join",
 ) -> typer.Typer:
-    app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Fetch models, and list those that are here.")
+    app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Fetch models, list and remove them.")
 
     @app.command()
     def fetch(
@@ -74,6 +78,21 @@ def model_commands(
             rows = [models.state(name) for name in dict.fromkeys(("pocket", settings.model))]
             for state in rows + [state for state in models.here() if state.name not in {row.name for row in rows}]:
                 typer.echo(_line(state))
+
+    @app.command()
+    def remove(
+        name: Annotated[str, typer.Argument(help="As `model list` shows it.")],
+    ) -> None:
+        """Remove a model that was fetched, unless a collection was made with it.
+
+        \b
+        python app.py model remove onnx:immich-app/ViT-B-32__laion2b-s34b-b79k
+        """
+        with told(), closing(join(settings, write=False)) as workspace:
+            removed = workspace.remove_model(name)
+            typer.echo(f'Removed "{plain(name)}": {_size(removed.freed_bytes)} are free.')
+            if removed.kept_bytes:
+                typer.echo(f"{_size(removed.kept_bytes)} stay in the hub's cache, where other programs may use them.")
 
     return app
 

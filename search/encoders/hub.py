@@ -139,6 +139,25 @@ def fetch(
             return Path(found)
 
 
+def lies_in(hub: Hub, folder: Path) -> bool:
+    """Whether the cache is there, and so no other program's."""
+    return _cache(hub).resolve().is_relative_to(folder.resolve())
+
+
+def drop(hub: Hub, file: HubFile) -> int:
+    """Takes a file out of the cache, or what came of it; how many bytes that frees. Raises: OSError."""
+    blob = _blob(hub, file)
+    (_cache(hub) / f"models--{file.repo.replace('/', '--')}" / "snapshots" / file.commit / file.path).unlink(
+        missing_ok=True
+    )
+    freed = 0
+    for path in (blob, _partial(blob)):
+        if path.is_file():
+            freed += path.stat().st_size
+            path.unlink()
+    return freed
+
+
 def _download(
     hub: Hub, file: HubFile, blob: Path, *, model: str, stop: threading.Event, arrived: Callable[[int], None]
 ) -> None:

@@ -81,7 +81,7 @@ def run(folder: Path, endpoint: str) -> None:
         return load_encoder(name, models_dir=models_dir, bundled=bundled)
 
     def load(name: str) -> Encoder:
-        made = real(name) if name.startswith("onnx:") else None
+        made = real(name) if name.startswith(("onnx:", "/")) else None
         return made if made and name != AWAY else FakeEncoder(name)
 
     workspace = Workspace(
@@ -92,6 +92,7 @@ def run(folder: Path, endpoint: str) -> None:
         models=[
             ModelChoice("fake", "Fake", "knows colours"),
             ModelChoice("pocket", "Pocket", "knows illustrations"),
+            ModelChoice(str(bundled), "Export", "Knows sums."),
             ModelChoice(TINY, "Tiny", "Knows next to nothing.", languages="English", parameters=10**6, recall_en=12.3),
         ],
         named=Models(models_dir, bundled=bundled, hub=Hub(endpoint=endpoint, cache_dir=folder / "hub", pause_s=0.01)),

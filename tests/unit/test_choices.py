@@ -1,9 +1,7 @@
 """The table of models that are offered."""
 
-from search.choices import CHOICES, ModelChoice, choices
+from search.choices import CHOICES, POCKET, ModelChoice, choices
 from search.encoders.names import parse_name
-
-POCKET = ModelChoice("pocket", "pocket (bundled)", "Knows illustrations.")
 
 
 def test_every_name_is_one_of_the_grammar_and_stands_once() -> None:
@@ -20,8 +18,7 @@ def test_figures_are_per_cent_and_sizes_follow_from_the_weights() -> None:
 
 
 def test_the_servers_own_model_comes_first_and_nothing_twice() -> None:
-    assert choices(None, POCKET) == [POCKET, *CHOICES]
+    assert choices("pocket") == [POCKET, *CHOICES]
     own = ModelChoice("hf-hub:a/b", "hf-hub:a/b", "The model set for this server.")
-    assert choices(own, POCKET) == [own, POCKET, *CHOICES]
-    listed = ModelChoice(CHOICES[2].name, CHOICES[2].name, "The model set for this server.")
-    assert choices(listed, POCKET) == [CHOICES[2], POCKET, *CHOICES[:2], *CHOICES[3:]]
+    assert choices("hf-hub:a/b") == [own, POCKET, *CHOICES]
+    assert choices(CHOICES[2].name) == [CHOICES[2], POCKET, *CHOICES[:2], *CHOICES[3:]]

@@ -143,8 +143,8 @@ def test_progress_is_told_and_a_cancelled_run_gives_no_report(engine: SearchEngi
 
 def test_a_run_uses_no_embedding_that_a_person_left_and_leaves_none(workspace: Workspace) -> None:
     engine = workspace.engine("colours")
-    encoder = engine.encoder
-    assert isinstance(encoder, FakeEncoder)
+    with workspace.encoders.using("fake") as encoder:
+        assert isinstance(encoder, FakeEncoder)
     engine.embed_texts(["red"])
     before = encoder.texts_encoded
     judge(engine, "red,red,a")
@@ -180,3 +180,8 @@ def test_ranks_beyond_ten_are_known(fan: SearchEngine) -> None:
 def test_a_collection_that_is_compared_image_by_image_says_so(fan: SearchEngine) -> None:
     report = judge(fan, "red,fan-1,a")
     assert (report.via, report.ann_recall_at_10) == ("exact", None)
+
+
+def test_reports_of_one_second_are_in_the_order_of_time(engine: SearchEngine) -> None:
+    ids = [judge(engine, "red,red,a").id for _ in range(5)]
+    assert ids == sorted(ids)

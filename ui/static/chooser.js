@@ -65,7 +65,7 @@ function row(model, test) {
     cell("Download", ...download(model)),
     cell("Memory", ...memory(model)),
     cell("On this machine", ...speed(model, test)),
-    h("td", { class: "model-action" }, action(model)),
+    h("td", { class: "model-action" }, action(model), removal(model)),
   );
 }
 
@@ -134,6 +134,37 @@ function action(model) {
     },
     "Make a collection",
   );
+}
+
+let doomed = null; // the model whose removal waits for a second click
+
+/** Of what was fetched and no collection needs. */
+function removal({ name, title, revision, collections, total_bytes: total }) {
+  if (!mayChange || !revision || collections.length) return null;
+  const isAsked = doomed === name;
+  return h(
+    "button",
+    {
+      type: "button",
+      class: isAsked ? "text-button is-asked" : "text-button",
+      "aria-label": `Remove ${title ?? name}${isAsked ? ", really" : ""}`,
+      onclick: () => (isAsked ? remove(name) : askToRemove(name)),
+      onblur: () => (doomed = null),
+    },
+    isAsked ? `Remove ${size(total)}?` : "Remove",
+  );
+}
+
+function askToRemove(name) {
+  doomed = name;
+  learnModels().then(() => view.querySelector(".is-asked")?.focus());
+}
+
+async function remove(name) {
+  doomed = null;
+  const { error } = await request("POST", "api/models/remove", { model: name });
+  fail(error?.message);
+  learnModels();
 }
 
 /** Any other name: what it would cost, or in one sentence why it is none. */

@@ -40,12 +40,13 @@ export function askForNew(collections, models, model) {
   showChoices();
   form.reset();
   const radios = [...form.querySelectorAll("input[type=radio]")];
-  const chosen = radios.find((radio) => radio.value === model) ?? (model ? null : radios[0]);
-  for (const radio of radios) radio.checked = radio === chosen;
-  if (model && !chosen) form.elements.other.value = model;
+  const picked = radios.find((radio) => radio.value === model) ?? (model ? null : radios[0]);
+  for (const radio of radios) radio.checked = radio === picked;
+  if (model && !picked) form.elements.other.value = model;
   if (model) form.elements.name.value = freeName(model);
   fail(null);
   dialog.showModal();
+  picked?.closest("label").scrollIntoView({ block: "nearest" });
   (model ? dialog.querySelector("footer .primary") : form.elements.name).focus();
   showCost();
 }

@@ -126,11 +126,9 @@ export async function more() {
   if (session.status !== "ready" || !answer || answer.hits.length >= answer.most) return;
   const mine = turn;
   session.status = "more";
-  const next = await ask(answer.blank ? "browse" : "find", {
-    ...answer.asked,
-    offset: answer.hits.length,
-    top_k: PAGE,
-  });
+  const next = await whenLoaded(mine, () =>
+    ask(answer.blank ? "browse" : "find", { ...answer.asked, offset: answer.hits.length, top_k: PAGE }),
+  );
   if (mine !== turn) return;
   session.status = "ready";
   if (next.error) return notify(next.error.message || "No connection: scroll on to try again.");

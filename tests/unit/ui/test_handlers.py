@@ -1,11 +1,15 @@
 """The page's questions, over a real collection of ten coloured pictures."""
 
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from search.errors import ModelNotDownloaded
 from search.images.decoder import Decoder
 from search.kept_images import KeptImages
+from search.types import Encoder
 from search.workspace import Workspace
 from store.library import LocalLibrary
 from tests.browser.running import fill
@@ -116,3 +120,43 @@ def test_a_forged_question_is_answered_with_its_error(
     workspace: Workspace, question: object, sent: object, code: str
 ) -> None:
     assert answered(question, workspace, sent)["error"]["code"] == code  # type: ignore[arg-type, index]
+
+
+def test_find_says_that_the_model_is_being_loaded_and_browse_waits_for_none(tmp_path: Path) -> None:
+    hold = threading.Event()
+
+    def load(name: str) -> Encoder:
+        hold.wait(10)
+        return FakeEncoder(name)
+
+    library = LocalLibrary(tmp_path / "data", write=True)
+    fill(library, tmp_path, FakeEncoder())
+    workspace = Workspace(
+        library, load_encoder=load, decoder=Decoder(workers=1), kept=KeptImages(), models=[], default="colours"
+    )
+    try:
+        waiting = find(workspace, {"text": "red"})["loading"]
+        assert (waiting["model"], waiting["stage"]) == ("fake", "")  # type: ignore[index]
+        assert browse(workspace, {})["size"] == 10
+    finally:
+        hold.set()
+    assert workspace.prepare("colours", within_s=10) is None
+    assert find(workspace, {"text": "red"})["size"] == 10
+    workspace.close()
+
+
+def test_a_model_that_is_not_here_is_named_for_the_page(tmp_path: Path) -> None:
+    def refuse(name: str) -> Encoder:
+        raise ModelNotDownloaded("It has not been downloaded.", name=name)
+
+    library = LocalLibrary(tmp_path / "data", write=True)
+    fill(library, tmp_path, FakeEncoder())
+    workspace = Workspace(
+        library, load_encoder=refuse, decoder=Decoder(workers=1), kept=KeptImages(), models=[], default="colours"
+    )
+    assert answered(find, workspace, {"text": "red"})["error"] == {
+        "code": "model_not_downloaded",
+        "message": "It has not been downloaded.",
+        "model": "fake",
+    }
+    workspace.close()
