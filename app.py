@@ -110,9 +110,9 @@ def main() -> None:
     from ui.commands import Bundled, build, told
     from ui.model_command import model_commands
 
-    bundled = Bundled(GALLERY, QUERIES, card=card_of)
-    commands = build(settings, join, holder=lambda: read_holder(settings.data_dir), bundled=bundled)
-    commands.add_typer(model_commands(settings, models_of, told, join), name="model")
+    holder = partial(read_holder, settings.data_dir)
+    commands = build(settings, join, holder=holder, bundled=Bundled(GALLERY, QUERIES, card=card_of))
+    commands.add_typer(model_commands(settings, models_of, told, join, holder), name="model")
     commands()
 
 

@@ -53,10 +53,12 @@ def running_app() -> Iterator[str]:
         with subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         ) as app:
-            assert app.stdout is not None
-            app.stdout.readline()  # printed when it answers
-            yield f"http://127.0.0.1:{port}/"
-            app.terminate()
+            try:
+                assert app.stdout is not None
+                app.stdout.readline()  # printed when it answers
+                yield f"http://127.0.0.1:{port}/"
+            finally:
+                app.terminate()
 
 
 def take_all(address: str, folder: Path) -> None:

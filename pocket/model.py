@@ -67,6 +67,11 @@ class TaughtTable(nn.Module):
         vectors: Tensor = self.taught[tokens] @ self.view + self.rest(self.row[tokens])
         return vectors
 
+    def framed(self, frame: Tensor, vectors: Tensor) -> Tensor:
+        """As `forward`, for texts of one token, the teacher's vector (n, its dim), between the two of `frame`."""
+        start, end = self(frame)
+        return torch.stack([start.expand(len(vectors), -1), vectors @ self.view, end.expand(len(vectors), -1)], dim=1)
+
 
 class Heads(nn.Module):
     """What training asks besides the contrastive loss: things anywhere and in each cell, colour, background, count."""
@@ -94,10 +99,15 @@ def image_features(model: Any, images: Tensor) -> tuple[Tensor, Tensor]:
 
 def text_embedding(model: Any, tokens: Tensor) -> Tensor:
     """Returns (n, EMBED_DIM), not normalised: open_clip's encode_text, for rows shorter than the context."""
-    length = tokens.shape[1]
-    x = model.token_embedding(tokens) + model.positional_embedding[:length]
+    return vectors_embedding(model, model.token_embedding(tokens), tokens.argmax(-1))
+
+
+def vectors_embedding(model: Any, vectors: Tensor, end: Tensor) -> Tensor:
+    """The same for tokens that are vectors already (n, length, TEXT_WIDTH); `end`: where each row's end token is."""
+    length = vectors.shape[1]
+    x = vectors + model.positional_embedding[:length]
     x = model.ln_final(model.transformer(x, attn_mask=model.attn_mask[:length, :length]))
-    pooled: Tensor = x[torch.arange(len(x), device=x.device), tokens.argmax(-1)] @ model.text_projection
+    pooled: Tensor = x[torch.arange(len(x), device=x.device), end] @ model.text_projection
     return pooled
 
 

@@ -11,6 +11,7 @@ python -m pocket.teacher --out RUN
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from pocket.words import load_vocabulary, plural
 from search.encoders.open_clip_encoder import import_open_clip
 
 FILE = "teacher.npz"
-_NEAR = 0.45  # cosine from which a word says something about a thing
+NEAR = 0.45  # cosine from which a word says something about a thing
 _NEAR_IN_PARTS = 0.6  # the same for a word of several tokens, which is rare, and may be near by its spelling only
 _SHARPNESS = 25.0  # cosines differ by .04 for one step of e
 _LONGEST = 3  # tokens
@@ -33,14 +34,20 @@ _LONGEST = 3  # tokens
 @dataclass(frozen=True, slots=True)
 class Teacher:
     vectors: NDArray[np.float32]  # (compact ids, 384); rows of zeros for what is no English word
-    lessons: tuple[str, ...]
+    lessons: tuple[str, ...]  # the captions' own words first
+    own: int  # how many those are; what they name is exact
     near: NDArray[np.float32]  # (lessons, things + places); rows sum to one
+    surfaces: NDArray[np.float32]  # (words, 384), of `concepts` one after another
 
 
 def load_teacher(path: Path) -> Teacher:
     with np.load(path) as file:
         return Teacher(
-            file["vectors"].astype(np.float32), tuple(map(str, file["lessons"])), file["near"].astype(np.float32)
+            file["vectors"].astype(np.float32),
+            tuple(map(str, file["lessons"])),
+            int(file["own"]),
+            file["near"].astype(np.float32),
+            file["surfaces"].astype(np.float32),
         )
 
 
@@ -80,7 +87,8 @@ class Concept:
     shares: NDArray[np.float32]  # (things + places,), even among those that it names
 
 
-def concepts() -> list[Concept]:
+@cache
+def concepts() -> tuple[Concept, ...]:
     vocabulary = load_vocabulary()
     things, places = len(vocabulary.things), len(vocabulary.places)
     found = [(vocabulary.surfaces[name], sorted(members)) for name, members in vocabulary.members.items()]
@@ -88,7 +96,20 @@ def concepts() -> list[Concept]:
     shares = np.zeros((len(found), things + places), dtype=np.float32)
     for row, (_, named) in zip(shares, found, strict=True):
         row[named] = 1 / len(named)
-    return [Concept(surfaces, row) for (surfaces, _), row in zip(found, shares, strict=True)]
+    return tuple(Concept(surfaces, row) for (surfaces, _), row in zip(found, shares, strict=True))
+
+
+def near_to(
+    vectors: NDArray[np.float32], surfaces: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Returns the cosine to the nearest word of a caption (n,), and what the vector is near to (n, things + places)."""
+    meanings = concepts()
+    starts = np.cumsum([0, *(len(meaning.surfaces) for meaning in meanings[:-1])])
+    closeness = np.maximum.reduceat(vectors @ surfaces.T, starts, axis=1)  # (n, concepts)
+    peak = closeness.max(axis=1)
+    share = np.exp(_SHARPNESS * (closeness - peak[:, None]))
+    near = share / share.sum(axis=1, keepdims=True) @ np.stack([meaning.shares for meaning in meanings])
+    return peak, near.astype(np.float32)
 
 
 def main() -> None:
@@ -117,22 +138,23 @@ def main() -> None:
     )
     taught = lesson_words(sorted({letters for _, letters in spelled} | {word for word in webster if len(word) > 2}))
     meanings = concepts()
-    flat = embed([surface for meaning in meanings for surface in meaning.surfaces])
-    starts = np.cumsum([0, *(len(meaning.surfaces) for meaning in meanings[:-1])])
-    spread = np.stack([meaning.shares for meaning in meanings])
+    surfaces = embed([surface for meaning in meanings for surface in meaning.surfaces])
     known = {surface: meaning.shares for meaning in reversed(meanings) for surface in meaning.surfaces}
     lessons, near = list(known), list(known.values())
     taught = [word for word in taught if word not in known]
     for start in range(0, len(taught), 8192):
         words = taught[start : start + 8192]
-        closeness = np.maximum.reduceat(embed(words) @ flat.T, starts, axis=1)  # (words, concepts)
-        for word, row in zip(words, closeness, strict=True):
-            if row.max() >= (_NEAR if len(tokens_of(word)) == 1 else _NEAR_IN_PARTS):
-                share = np.exp(_SHARPNESS * (row - row.max()))
+        for word, peak, row in zip(words, *near_to(embed(words), surfaces), strict=True):
+            if peak >= (NEAR if len(tokens_of(word)) == 1 else _NEAR_IN_PARTS):
                 lessons.append(word)
-                near.append(share / share.sum() @ spread)
+                near.append(row)
     np.savez_compressed(
-        out / FILE, vectors=vectors.astype(np.float16), lessons=np.array(lessons), near=np.array(near, dtype=np.float16)
+        out / FILE,
+        vectors=vectors.astype(np.float16),
+        lessons=np.array(lessons),
+        own=len(known),
+        near=np.array(near, dtype=np.float16),
+        surfaces=surfaces.astype(np.float16),
     )
     print(f"tokens={len(tokens)} words={len(spelled)} lessons={len(lessons)}")
 

@@ -26,7 +26,7 @@ from pocket.words import load_vocabulary
 from pocket.workers import Average, Clock, Crew, checkpoint, rate_at, read_options, restore
 
 IMAGE_RATE, TEXT_RATE = 1.5e-3, 1e-3
-_LESSON_WORDS = 96
+_OWN_WORDS, _OTHER_WORDS = 32, 64  # of a lesson
 _WEIGHTS = {
     "words": 0.8,
     "verdict": 0.15,
@@ -58,16 +58,17 @@ class _Stream(Dataset[Joint]):
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """A few words of the teacher's, as tokens (n, longest), and what each is near to (n, things + places)."""
+    """A few words as tokens (n, longest), and what each is near to (n, things + places); captions' own words first."""
 
     tokens: np.ndarray
     near: np.ndarray
+    own: int
 
 
-def pick_lesson(teacher: Teacher, number: int, *, words: int = _LESSON_WORDS) -> Lesson:
+def pick_lesson(teacher: Teacher, number: int, *, own: int, others: int) -> Lesson:
     rng = np.random.default_rng([5, number])
-    chosen = rng.integers(len(teacher.lessons), size=words)
-    return Lesson(encode_words([teacher.lessons[n] for n in chosen]), teacher.near[chosen])
+    chosen = np.concatenate([rng.integers(teacher.own, size=own), rng.integers(len(teacher.lessons), size=others)])
+    return Lesson(encode_words([teacher.lessons[n] for n in chosen]), teacher.near[chosen], own)
 
 
 def losses(model: Any, heads: Heads, batch: Joint, lesson: Lesson, device: str) -> dict[str, Tensor]:
@@ -147,7 +148,7 @@ def main() -> None:
     for step, batch in enumerate(loader, start=first):
         for group in optimizer.param_groups:
             group["lr"] = options.peak * group["top"] * rate_at(progress)
-        lesson = pick_lesson(teacher, step * options.of + options.rank)
+        lesson = pick_lesson(teacher, step * options.of + options.rank, own=_OWN_WORDS, others=_OTHER_WORDS)
         figures = losses(model, heads, batch, lesson, device)
         optimizer.zero_grad(set_to_none=True)
         weighted(figures, _WEIGHTS).backward()  # type: ignore[no-untyped-call]

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 import numpy as np
@@ -43,7 +43,7 @@ def evaluate(
             raise BadQuery(f'{labels.name} has no column "{column[:40]}" to split by; there are: {known}.')
     started = time.perf_counter()
     engine = engine.apart()
-    queries, remarks = match(labels.rows, engine.collection)
+    queries, remarks = match(labels.rows, engine.collection, cancelled=cancelled)
     outcomes: list[Outcome] = []
     vias: set[str] = set()
     engine.weak_below()  # measured before the first query is timed
@@ -59,11 +59,17 @@ def evaluate(
         outcomes.append(outcome)
         vias.add(via)
     tell(len(queries), len(queries))
+    if cancelled():
+        return None
     every = sorted((*labels.remarks, *remarks), key=lambda remark: remark.line)
     if not outcomes:
         first = f" Line {every[0].line}: {every[0].reason}" if every else ""
         raise SourceError(f"{labels.name} holds no query that can be asked of this collection.{first}")
-    return _report(engine, labels, outcomes, every, by=by, vias=vias, seconds=time.perf_counter() - started)
+    columns = labels.columns if by is None else dict.fromkeys(by)
+    slices = _slices(labels.columns, outcomes, by=columns, cancelled=cancelled)
+    if cancelled():
+        return None
+    return _report(engine, labels, outcomes, every, slices=slices, vias=vias, seconds=time.perf_counter() - started)
 
 
 def _ask(engine: SearchEngine, query: LabelledQuery, read_image: ReadImage | None) -> tuple[Outcome, str]:
@@ -82,7 +88,7 @@ def _ask(engine: SearchEngine, query: LabelledQuery, read_image: ReadImage | Non
         exact = engine.collection.search(engine.vector(asked), top_k=MAX_TOP_K if is_deep else DEPTH, exact=True)
         if is_deep:
             first_rank = next((rank for rank, id in enumerate(exact.ids, 1) if id in query.relevant), None)
-        if answer.via == "chroma":
+        if answer.via == "chroma" and exact.scores:  # all images may have been removed in between
             tenth = exact.scores[:DEPTH][-1]  # an image that ties with it is as good
             ann_recall = sum(hit.score >= tenth for hit in answer.hits) / len(exact.scores[:DEPTH])
     outcome = Outcome(
@@ -109,7 +115,7 @@ def _report(
     outcomes: Sequence[Outcome],
     remarks: Sequence[Remark],
     *,
-    by: Sequence[str] | None,
+    slices: Sequence[Slice],
     vias: set[str],
     seconds: float,
 ) -> Report:
@@ -136,7 +142,7 @@ def _report(
         via="both" if len(vias) > 1 else "chroma" if "chroma" in vias else "exact",
         overall=_slice("", "", outcomes),
         curve=tuple(intervals.means(curve)) if len(curve) else (),
-        slices=tuple(_slices(labels.columns, outcomes, by=labels.columns if by is None else by)),
+        slices=tuple(slices),
         ann_recall_at_10=intervals.means(ann)[0] if len(ann) else None,
         latency_ms={"p50": round(float(np.percentile(took, 50)), 2), "p95": round(float(np.percentile(took, 95)), 2)},
         weak_below=engine.weak_below(),
@@ -145,7 +151,9 @@ def _report(
     )
 
 
-def _slices(columns: Sequence[str], outcomes: Sequence[Outcome], *, by: Sequence[str]) -> list[Slice]:
+def _slices(
+    columns: Sequence[str], outcomes: Sequence[Outcome], *, by: Iterable[str], cancelled: Callable[[], bool]
+) -> list[Slice]:
     """In the order in which the values first come; a column of too many values, such as a note, splits nothing."""
     found = []
     for column in by:
@@ -154,7 +162,7 @@ def _slices(columns: Sequence[str], outcomes: Sequence[Outcome], *, by: Sequence
         for one in outcomes:
             groups.setdefault(one.values[at], []).append(one)
         if len(groups) <= MOST_VALUES:
-            found += [_slice(column, value, group) for value, group in groups.items()]
+            found += [_slice(column, value, group) for value, group in groups.items() if not cancelled()]
     return found
 
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,9 +61,11 @@ class Evaluations:
         self.reports = reports
         self._open_engine, self._labels = open_engine, dict(labels)
         self._all: dict[str, Evaluation] = {}
+        self._waiting: dict[str, Labels] = {}
         self._unwanted: set[str] = set()
         self._closing = False
         self._lock = threading.Lock()  # guards all of these
+        self._keeping = threading.Lock()  # a report is kept before its collection is forgotten, or not at all
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="evaluation")
 
     def has_labels(self, collection: str) -> bool:
@@ -81,8 +84,8 @@ class Evaluations:
             waiting = sum(not one.is_finished for one in self._all.values())
             if self._closing or waiting >= MOST_WAITING:
                 raise Busy(f"{waiting} evaluations are running or waiting; try again when one is done.")
-            self._all[made.id] = made
-            self._pool.submit(self._run, made.id, read)
+            self._all[made.id], self._waiting[made.id] = made, read
+            self._pool.submit(self._run, made.id)
         return made
 
     def get(self, id: str) -> Evaluation:
@@ -96,24 +99,34 @@ class Evaluations:
             return list(reversed(self._all.values()))
 
     def cancel(self, id: str) -> Evaluation:
-        """Soon. Raises: JobNotFound."""
+        """Soon; at once where it waits. Raises: JobNotFound."""
         with self._lock:
-            if not self._one(id).is_finished:
+            one = self._one(id)
+            if self._waiting.pop(id, None) is not None:
+                self._all[id] = replace(one, state="cancelled")
+            elif not one.is_finished:
                 self._unwanted.add(id)
-            return self._one(id)
+            return self._all[id]
 
     def forget(self, collection: str) -> None:
         """What is known of a collection that was deleted."""
-        with self._lock:
-            self._unwanted |= {one.id for one in self._all.values() if one.collection == collection}
-        self.reports.forget(collection)
+        for one in self.list():
+            if one.collection == collection:
+                with suppress(JobNotFound):
+                    self.cancel(one.id)
+        with self._keeping:
+            self.reports.forget(collection)
 
     def close(self) -> None:
         with self._lock:
             self._closing = True
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _run(self, id: str, labels: Labels) -> None:
+    def _run(self, id: str) -> None:
+        with self._lock:
+            labels = self._waiting.pop(id, None)
+        if labels is None:  # cancelled
+            return
         try:
             self._change(id, state="running")
             started = time.monotonic()
@@ -124,10 +137,11 @@ class Evaluations:
 
             engine = self._open_engine(self.get(id).collection)
             report = evaluate(engine, labels, tell=tell, cancelled=lambda: self._closing or id in self._unwanted)
-            if report is None or id in self._unwanted:
-                self._change(id, state="cancelled")
-                return
-            self.reports.keep(report)
+            with self._keeping:
+                if report is None or id in self._unwanted:
+                    self._change(id, state="cancelled")
+                    return
+                self.reports.keep(report)
             self._change(id, state="done", report=report.id)
             log.info("evaluation=%s queries=%d seconds=%.1f", id, report.overall.queries, report.seconds)
         except SearchError as error:

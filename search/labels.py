@@ -3,7 +3,7 @@
 import csv
 import hashlib
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -85,9 +85,12 @@ def read_labels(data: bytes, *, name: str, with_images: bool = False) -> Labels:
     return Labels(name, hashlib.sha256(data).hexdigest(), head.columns, tuple(rows), tuple(remarks))
 
 
-def match(rows: Sequence[Row], collection: Collection) -> tuple[list[LabelledQuery], list[Remark]]:
-    """The queries with the ids of the images they name; what names none is remarked on."""
-    known = _ids(collection, {name for row in rows for name in (row.relevant.strip(), *_pieces(row.relevant)) if name})
+def match(
+    rows: Sequence[Row], collection: Collection, *, cancelled: Callable[[], bool] = lambda: False
+) -> tuple[list[LabelledQuery], list[Remark]]:
+    """The queries with the ids of the images they name; what names none is remarked on. Once cancelled, of no worth."""
+    wanted = {name for row in rows for name in (row.relevant.strip(), *_pieces(row.relevant)) if name}
+    known = _ids(collection, wanted, cancelled=cancelled)
     queries: list[LabelledQuery] = []
     remarks: list[Remark] = []
     for row in rows:
@@ -107,7 +110,7 @@ def match(rows: Sequence[Row], collection: Collection) -> tuple[list[LabelledQue
 
 def _lines(text: str) -> Iterator[tuple[int, list[str] | csv.Error]]:
     """The number at which each record begins, and its cells; blank ones are passed over."""
-    first = text.partition("\n")[0]
+    first = text.lstrip("\r\n").partition("\n")[0]
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count))
     while True:
         line = reader.line_num + 1
@@ -154,6 +157,8 @@ def _row(line: int, cells: list[str] | csv.Error, head: _Head, *, with_images: b
     if not isinstance(cells, list):
         raise SourceError(f"It is no line of a CSV file: {cells}.")
     if len(cells) != head.width:
+        if any("\n" in cell for cell in cells):
+            raise SourceError("It goes on over several lines: close the quote that is opened in it.")
         raise SourceError(
             f"It has {len(cells)} cells and the head has {head.width}: put a cell that holds a comma in quotes, and "
             "end a query that nothing answers with its comma."
@@ -162,6 +167,8 @@ def _row(line: int, cells: list[str] | csv.Error, head: _Head, *, with_images: b
     text, image = cell.get("query", ""), cell.get("image", "")
     if image and not with_images:
         raise SourceError("It asks with a picture, and pictures ask only in the shell.")
+    if "\0" in image:
+        raise SourceError("Its picture's name holds a character that no file has in its name.")
     if text or not image:
         parse_text(text)
     return Row(line, text, image, cell["relevant"], tuple(cell[column][:_LONGEST_VALUE] for column in head.columns))
@@ -181,26 +188,33 @@ def _why(name: str, known: Mapping[str, set[str]]) -> str:
     return f'"{quoted}" is no image of the collection'
 
 
-def _ids(collection: Collection, names: Iterable[str]) -> dict[str, set[str]]:
+def _ids(collection: Collection, names: Iterable[str], *, cancelled: Callable[[], bool]) -> dict[str, set[str]]:
     """By name the images that it may mean: by id, else by uri, by path below a source, by the name of an upload."""
     found: dict[str, set[str]] = {}
     wanted = sorted(names)
-    for some in _chunks(wanted):
-        found |= {id: {id} for id in collection.records(some)}
     sources = ["", *(f"{source}/" for source in collection.sources())]
-    named_by: dict[str, list[str]] = {}
-    for name in wanted:
-        for source in sources if name not in found else ():
-            named_by.setdefault(f"{source}{name}", []).append(name)
-    for some in _chunks(named_by):
-        for record in collection.page(offset=0, count=len(some), where=(Condition("uri", "in", tuple(some)),)):
-            for name in named_by[record.uri]:
-                found.setdefault(name, set()).add(record.id)
+    for some in _chunks(wanted):
+        if cancelled():
+            return {}
+        found |= {id: {id} for id in collection.records(some)}
+        for name, id in _by_uri(collection, [name for name in some if name not in found], sources):
+            found.setdefault(name, set()).add(id)
     unknown = set(wanted) - found.keys()
     for name, id in _uploads(collection) if unknown else ():
         if name in unknown:
             found.setdefault(name, set()).add(id)
     return found
+
+
+def _by_uri(collection: Collection, names: Sequence[str], sources: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The names that are uris, whole or below one of the sources, and the ids of their images."""
+    named_by: dict[str, list[str]] = {}
+    for name in names:
+        for source in sources:
+            named_by.setdefault(f"{source}{name}", []).append(name)
+    for some in _chunks(named_by):
+        for record in collection.page(offset=0, count=len(some), where=(Condition("uri", "in", tuple(some)),)):
+            yield from ((name, record.id) for name in named_by[record.uri])
 
 
 def _uploads(collection: Collection) -> Iterator[tuple[str, str]]:

@@ -94,14 +94,15 @@ class Encoders:
             if slot.encoder is not None:
                 return None
             coming = slot.coming
-            if coming is None:
+            if coming is None or (coming.done() and coming.exception() is None):  # it was loaded, and dropped since
                 coming = slot.coming = Future()
                 threading.Thread(target=self._fulfil, args=(slot, coming), name="load-model", daemon=True).start()
         wait([coming], timeout=within_s)
         if not coming.done():
             return self.loading(name) or Loading(name, "", 0.0)
         with self._lock:
-            slot.coming = None
+            if slot.coming is coming:
+                slot.coming = None
         coming.result()
         return None
 

@@ -47,7 +47,8 @@ class Makings:
     ) -> None:
         self._models, self._check, self._load, self._create = models, check, load, create
         self._all: dict[str, Making] = {}
-        self._lock = threading.Lock()  # guards it
+        self._turns: dict[str, object] = {}  # whose making it is: one that was cancelled may still be loading its model
+        self._lock = threading.Lock()  # guards both
 
     def start(self, collection: str, *, model: str, description: str = "", download: bool = False) -> Making:
         """In the background. `download`: somebody agreed to it, who was shown the size.
@@ -57,11 +58,7 @@ class Makings:
         """
         self._check(collection)
         with self._lock:
-            running = [making for making in self._all.values() if not making.is_finished]
-            if any(making.collection.casefold() == collection.casefold() for making in running):
-                raise CollectionExists(f'"{collection}" is being made already.')
-            if len(running) >= _MOST_AT_ONCE:
-                raise Busy(f"{len(running)} collections are being made; try again when one is done.")
+            self._check_running(collection)
         making = Making(collection, model, "preparing")
         here = self._models.state(model) if self._models else None
         if here is not None and here.state == "unknown":
@@ -71,10 +68,12 @@ class Makings:
                 raise ModelNotDownloaded(here.note, name=model, missing_bytes=here.missing_bytes)
             self._models.fetch(model)
             making = replace(making, state="downloading")
+        turn = object()
         with self._lock:
+            self._check_running(collection)  # somebody else may have asked for it while the hub was asked
             self._all.pop(collection, None)
-            self._all[collection] = making
-        threading.Thread(target=self._work, args=(making, description), name="making", daemon=True).start()
+            self._all[collection], self._turns[collection] = making, turn
+        threading.Thread(target=self._work, args=(making, description, turn), name="making", daemon=True).start()
         return making
 
     def list(self) -> list[Making]:
@@ -92,6 +91,7 @@ class Makings:
             if making is None:
                 raise JobNotFound(f'"{collection[:64]}" is not being made.')
             if making.is_finished:
+                del self._turns[collection]
                 return making
             self._all[collection] = cancelled = replace(making, state="cancelled")
             others = [other for other in self._all.values() if other.model == making.model and not other.is_finished]
@@ -99,28 +99,36 @@ class Makings:
             self._models.cancel(making.model)
         return cancelled
 
-    def _work(self, making: Making, description: str) -> None:
+    def _check_running(self, collection: str) -> None:
+        """Raises: CollectionExists, Busy."""
+        running = [making for making in self._all.values() if not making.is_finished]
+        if any(making.collection.casefold() == collection.casefold() for making in running):
+            raise CollectionExists(f'"{collection}" is being made already.')
+        if len(running) >= _MOST_AT_ONCE:
+            raise Busy(f"{len(running)} collections are being made; try again when one is done.")
+
+    def _work(self, making: Making, description: str, turn: object) -> None:
         try:
-            if making.state == "downloading" and not self._downloaded(making):
+            if making.state == "downloading" and not self._downloaded(making, turn):
                 return
-            if not self._change(making.collection, state="preparing"):
+            if not self._change(making.collection, turn, state="preparing"):
                 return
             self._load(making.model)
-            if self._change(making.collection):
+            if self._change(making.collection, turn):
                 self._create(making.collection, making.model, description)
                 log.info("made collection=%r model=%s", making.collection, making.model)
-                self._change(making.collection, state="done")
+                self._change(making.collection, turn, state="done")
         except SearchError as error:
             log.warning(
                 "making collection=%r state=failed code=%s reason=%r", making.collection, error.code, str(error)
             )
-            self._change(making.collection, state="failed", error=str(error), error_code=error.code)
+            self._change(making.collection, turn, state="failed", error=str(error), error_code=error.code)
         except Exception:
             log.exception("making collection=%r state=failed", making.collection)
             said = "A defect stopped it; the log says more."
-            self._change(making.collection, state="failed", error=said, error_code="error")
+            self._change(making.collection, turn, state="failed", error=said, error_code="error")
 
-    def _downloaded(self, making: Making) -> bool:
+    def _downloaded(self, making: Making, turn: object) -> bool:
         """Waits for it."""
         assert self._models is not None
         download = self._models.wait_for(making.model)
@@ -128,20 +136,21 @@ class Makings:
             return True
         self._change(
             making.collection,
+            turn,
             state="cancelled" if download.state == "cancelled" else "failed",
             error=download.error,
             error_code=download.error_code,
         )
         return False
 
-    def _change(self, collection: str, **changes: object) -> bool:
+    def _change(self, collection: str, turn: object, **changes: object) -> bool:
         """Unless it was cancelled meanwhile; whether it is still wanted."""
         with self._lock:
             making = self._all.get(collection)
-            if making is None or making.is_finished:
+            if making is None or making.is_finished or self._turns[collection] is not turn:
                 return False
             self._all[collection] = replace(making, **changes)  # type: ignore[arg-type]  # fields of Making
             finished = [name for name, other in self._all.items() if other.is_finished]
             for old in finished[:-_MOST_FINISHED]:
-                del self._all[old]
+                del self._all[old], self._turns[old]
             return True

@@ -29,7 +29,6 @@ log = logging.getLogger(__name__)
 _HIDES = "This is a folder here, which is used; open_clip's weights of that name are not."
 _RATE_OVER_S = 5.0
 _MOST_FINISHED = 20
-_ENDS_WITHIN_S = 10.0  # one that was cancelled: as soon as its next bytes come
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +58,10 @@ class Download:
 
 
 class Models:
-    """Thread-safe."""
+    """Thread-safe. `ends_within_s`: how long a fetch waits for one that was cancelled: it ends with its next bytes."""
 
-    def __init__(self, models_dir: Path, *, bundled: Path, hub: Hub) -> None:
-        self._models_dir, self._bundled, self._hub = models_dir, bundled, hub
+    def __init__(self, models_dir: Path, *, bundled: Path, hub: Hub, ends_within_s: float = 10.0) -> None:
+        self._models_dir, self._bundled, self._hub, self._ends_within_s = models_dir, bundled, hub, ends_within_s
         self._downloads: dict[str, Download] = {}
         self._running: tuple[str, threading.Event, threading.Thread] | None = None
         self._shown: dict[str, Pin] = {}  # the last look-up
@@ -123,12 +122,12 @@ class Models:
     def fetch(self, name: str) -> Download:
         """Starts the download in the background: call it where somebody agreed. Returns the one that runs already.
 
-        Raises: ModelError, Busy while another model is being fetched.
+        Raises: ModelError, Busy while another model is being fetched, or this one is still being stopped.
         """
         with self._lock:
             ending = self._running[2] if self._running and self._running[1].is_set() else None
         if ending:  # cancelled just now
-            ending.join(_ENDS_WITHIN_S)
+            ending.join(self._ends_within_s)
         with self._lock:
             if running := self._same(name):
                 return running
@@ -181,11 +180,12 @@ class Models:
 
     def wait_for(self, name: str) -> Download:
         """Until that one has ended, which it may have done. Raises: ModelNotFound."""
-        with self._lock:
-            running = self._running
-        if running and running[0] == name:
-            running[2].join()
-        return self.download(name)
+        while (download := self.download(name)).state == "running":
+            with self._lock:
+                running = self._running
+            if running and running[0] == name:
+                running[2].join()
+        return download
 
     def close(self) -> None:
         with self._lock:
@@ -209,6 +209,8 @@ class Models:
             return None
         if self._running[0] != name:
             raise Busy(f'"{self._running[0]}" is being downloaded: wait until it is here, or cancel it.')
+        if self._running[1].is_set():
+            raise Busy(f'The download of "{name}" is still being stopped: ask again in some seconds.')
         return self._downloads[name]
 
     def _work(self, name: str, plan: Plan, stop: threading.Event) -> None:

@@ -44,9 +44,12 @@ class Reports:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise DiskFull("The disk is full: the report was not kept. Free some space and try again.") from error
             raise StoreUnavailable(f"The report can't be kept in the data folder: {error.strerror}.") from error
-        for old in self.ids(report.collection)[KEPT:]:
-            with suppress(OSError):
-                (folder / f"{old}.json").unlink()
+        kept = self.ids(report.collection)[:KEPT]
+        for old in folder.glob("*.json"):  # and what a killed process was writing
+            id = old.stem.removeprefix(".")
+            if kept and id < kept[-1] and _ID.fullmatch(id):
+                with suppress(OSError):
+                    old.unlink()
 
     def ids(self, collection: str) -> list[str]:
         """Newest first. `collection` is the name of one that there is."""
@@ -85,6 +88,6 @@ class Reports:
             return from_json(json.loads((self._folder / collection / f"{id}.json").read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             log.warning("report=%s/%s unreadable=%r", collection, id, str(error))
             return None

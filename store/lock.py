@@ -5,10 +5,12 @@ import json
 import os
 import secrets
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from search.errors import StoreBusy, StoreUnavailable
+from search.errors import DiskFull, StoreBusy, StoreUnavailable
+from store.files import disk_errors
 
 _TRIES, _PAUSE_S = 5, 0.02  # a process that only asks who holds the lock holds it itself for a moment
 
@@ -26,24 +28,28 @@ class Lock:
     """Held from construction to `close` or to the end of the process, however that ends."""
 
     def __init__(self, data_dir: Path) -> None:
-        """Raises: StoreBusy with the holder's pid and address."""
+        """Raises: StoreBusy with the holder's pid and address, DiskFull, StoreUnavailable."""
         self._file = _open(data_dir / "lock")
         try:
             _acquire(self._file, data_dir)
-        except StoreBusy:
+            self.holder = Holder(os.getpid(), None, secrets.token_urlsafe(32))
+            self.announce(None)
+        except (StoreBusy, StoreUnavailable, DiskFull):
             os.close(self._file)
             raise
-        self.holder = Holder(os.getpid(), None, secrets.token_urlsafe(32))
-        self.announce(None)
 
     def announce(self, address: str | None) -> None:
+        """Raises: DiskFull, StoreUnavailable."""
         self.holder = Holder(self.holder.pid, address, self.holder.token)
         text = json.dumps({"pid": self.holder.pid, "address": address, "token": self.holder.token}).encode()
-        os.pwrite(self._file, text, 0)
-        os.ftruncate(self._file, len(text))
+        with disk_errors("the lock"):
+            os.pwrite(self._file, text, 0)
+            os.ftruncate(self._file, len(text))
 
     def close(self) -> None:
-        os.ftruncate(self._file, 0)
+        # Blank, not empty: the block stays, so that on a full disk what frees space can still be asked for.
+        with suppress(OSError):
+            os.pwrite(self._file, b" " * os.fstat(self._file).st_size, 0)
         os.close(self._file)
 
 

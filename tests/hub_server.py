@@ -45,7 +45,8 @@ class Repo:
 class HubServer:
     """`breaks`: by path, after how many bytes each next answer with it ends; `served`: what is sent in its place.
 
-    `held`: by path, the bytes after which its next answer waits until `release` is set.
+    `held`: by path, the bytes after which its next answer waits until `release` is set. `etags`: by path, the hash that
+    its headers name in place of its own. `infos`: by repository, what a look-up is answered.
     """
 
     def __init__(self) -> None:
@@ -53,7 +54,11 @@ class HubServer:
         self.asked: list[Asked] = []
         self.breaks: dict[str, list[int]] = {}
         self.served: dict[str, bytes] = {}
+        self.cuts: dict[str, list[int]] = {}  # by path, how many bytes each next answer says that it has, and has
         self.held: dict[str, int] = {}
+        self.etags: dict[str, str] = {}
+        self.infos: dict[str, bytes] = {}
+        self.moved: dict[str, str] = {}  # by path, where its answer sends who asks
         self.statuses: dict[str, list[int]] = {}
         self.ignores_ranges = False
         self.holding = threading.Event()  # set when an answer waits
@@ -151,11 +156,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(206 if "Content_Range" in headers else 200)
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), value)
-        self.send_header("Content-Length", str(len(content) - start))
+        rest = content[start:]
+        if hub.cuts.get(path):
+            rest = rest[: hub.cuts[path].pop(0)]
+        self.send_header("Content-Length", str(len(rest)))
         self.end_headers()
         if self.command == "HEAD":
             return
-        rest = content[start:]
         if hub.breaks.get(path):
             self.wfile.write(rest[: hub.breaks[path].pop(0)])
             self.wfile.flush()
@@ -199,8 +206,12 @@ class _Hub(_Handler):
 
     def _resolve(self, file: str, content: bytes, commit: str) -> None:
         statuses = self.server.hub.statuses.get(file)
-        if statuses and self.command == "GET":
-            self.say(statuses.pop(0))
+        status = statuses.pop(0) if statuses and self.command == "GET" else 0
+        if status:
+            self.say(status)
+            return
+        if file in self.server.hub.moved:
+            self.say(302, Location=self.server.hub.moved[file])
             return
         if len(content) < LFS_FROM_BYTES:
             self.send_file(file, content, ETag=f'"{_git_sha1(content)}"', X_Repo_Commit=commit)
@@ -210,12 +221,15 @@ class _Hub(_Handler):
             302,
             Location=f"{self.server.hub.storage}/{sha256}?signature=1",
             X_Repo_Commit=commit,
-            X_Linked_ETag=f'"{sha256}"',
+            X_Linked_ETag=f'"{self.server.hub.etags.get(file, sha256)}"',
             X_Linked_Size=str(len(content)),
         )
 
     def _info(self, rest: str) -> None:
         repo_id, _, revision = rest.partition("/revision/")
+        if repo_id in self.server.hub.infos:
+            self.say(200, self.server.hub.infos[repo_id], Content_Type="application/json")
+            return
         repo = self.server.hub.repos.get(repo_id)
         if repo is None:
             self.say(401, X_Error_Code="RepoNotFound", X_Error_Message="Repository not found")

@@ -1,16 +1,22 @@
 """Changes asked for in a shell: made in this process, or handed to the one that holds the data folder's lock."""
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote
 
-from search.errors import ReadOnly
+from search.encoders.removal import Removed
+from search.errors import ReadOnly, StoreBusy
 from search.job import JobSpec
 from search.jobs import Jobs
 from search.types import Holder
 from search.workspace import Workspace
 from ui.handover import ask
 from ui.job_view import JobView, job_json
+
+if TYPE_CHECKING:
+    from settings import Settings
+    from ui.start import Join
 
 
 class Changing(Protocol):
@@ -23,6 +29,22 @@ class Changing(Protocol):
     def start(self, paths: Sequence[str], *, collection: str, prune: bool) -> JobView: ...
     def job(self, id: str) -> JobView: ...
     def cancel(self, id: str) -> None: ...
+    def remove_model(self, name: str) -> Removed: ...
+
+
+@contextmanager
+def open_changing(settings: "Settings", join: "Join", holder: Callable[[], Holder | None]) -> "Iterator[Changing]":
+    """Changes are made here, or by the process that has the data folder open for writing. Raises: StoreBusy."""
+    try:
+        workspace = join(settings, write=True)
+    except StoreBusy:
+        other = holder()
+        if other is None:
+            raise
+        yield There(other)
+        return
+    with closing(workspace):
+        yield Here(workspace)
 
 
 class Here:
@@ -49,6 +71,9 @@ class Here:
 
     def cancel(self, id: str) -> None:
         self._jobs.cancel(id)
+
+    def remove_model(self, name: str) -> Removed:
+        return self._workspace.remove_model(name)
 
     @property
     def _jobs(self) -> Jobs:
@@ -79,3 +104,7 @@ class There:
 
     def cancel(self, id: str) -> None:
         ask(self._holder, "DELETE", f"/api/jobs/{quote(id)}")
+
+    def remove_model(self, name: str) -> Removed:
+        removed = ask(self._holder, "POST", "/api/models/remove", {"model": name})
+        return Removed(removed["freed_bytes"], removed["kept_bytes"])

@@ -7,14 +7,14 @@ import json
 import logging
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search.errors import EmptyQuery, SearchError, SourceError, StoreBusy
+from search.errors import EmptyQuery, SearchError, SourceError
 from settings import Settings
 from ui.terminal import plain
 from ui.words_command import WordsCommand
@@ -52,21 +52,10 @@ def build(settings: Settings, join: "Join", *, holder: "Callable[[], Holder | No
         context_settings={"help_option_names": ["-h", "--help"]},
     )
 
-    @contextmanager
-    def changing() -> Iterator["Changing"]:
-        """Changes are made here, or by the process that has the data folder open for writing."""
-        from ui.changing import Here, There
+    def changing() -> AbstractContextManager["Changing"]:
+        from ui.changing import open_changing
 
-        try:
-            workspace = join(settings, write=True)
-        except StoreBusy:
-            other = holder()
-            if other is None:
-                raise
-            yield There(other)
-            return
-        with closing(workspace):
-            yield Here(workspace)
+        return open_changing(settings, join, holder)
 
     @app.command(cls=WordsCommand)
     def search(

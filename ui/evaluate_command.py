@@ -42,7 +42,11 @@ def run_evaluate(
     labels = read_labels(read_file(queries, MOST_BYTES), name=str(queries), with_images=True)
 
     def read_image(name: str) -> bytes:
-        return read_file(queries.parent / name, max_image_bytes)
+        path = queries.parent / name
+        try:
+            return read_file(path, max_image_bytes)
+        except SourceError as error:  # the report is kept and shown on the page, where this machine's folders are not
+            raise SourceError(str(error).replace(str(path), name)) from error
 
     with _Line() as line:
         report = evaluate(engine, labels, by=by or None, read_image=read_image, tell=line.tell)

@@ -1,9 +1,10 @@
 """`python app.py model`: what is here, a download that is asked for before it starts, and removing one."""
 
+import logging
 import sys
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +15,7 @@ from ui.terminal import plain, span
 
 if TYPE_CHECKING:
     from search.models import Download, Models, ModelState
+    from search.types import Holder
     from ui.start import Join
 
 STOPPED_BY_CTRL_C = 130
@@ -33,7 +35,9 @@ def model_commands(
     open_models: "Callable[[Settings], Models]",
     told: Callable[[], AbstractContextManager[None]],
     join: "Join",
+    holder: "Callable[[], Holder | None]",
 ) -> typer.Typer:
+    """`holder`: who has the data folder open for writing."""
     app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Fetch models, list and remove them.")
 
     @app.command()
@@ -44,13 +48,14 @@ def model_commands(
         """Download a model: its size is shown and you are asked before anything comes.
 
         \b
-        python app.py model fetch onnx:immich-app/ViT-B-32__laion2b_s34b_b79k
+        python app.py model fetch onnx:immich-app/ViT-B-32__laion2b-s34b-b79k
         python app.py model fetch ViT-B-32/laion2b_s34b_b79k --yes
         python app.py index ~/photos --collection photos --model ViT-B-32/laion2b_s34b_b79k
 
         It lies in the hub's usual cache (HF_HUB_CACHE), checked, and stays at the revision of the first download.
         Ctrl-C stops; the same command goes on from there. Names with onnx: need no torch.
         """
+        logging.basicConfig(level=logging.ERROR)  # what fails is said once, in its sentence
         with told():
             models = open_models(settings)
             found = models.look_up(name)
@@ -88,8 +93,10 @@ def model_commands(
         \b
         python app.py model remove onnx:immich-app/ViT-B-32__laion2b-s34b-b79k
         """
-        with told(), closing(join(settings, write=False)) as workspace:
-            removed = workspace.remove_model(name)
+        from ui.changing import open_changing
+
+        with told(), open_changing(settings, join, holder) as change:
+            removed = change.remove_model(name)
             typer.echo(f'Removed "{plain(name)}": {_size(removed.freed_bytes)} are free.')
             if removed.kept_bytes:
                 typer.echo(f"{_size(removed.kept_bytes)} stay in the hub's cache, where other programs may use them.")

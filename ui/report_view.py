@@ -153,10 +153,8 @@ def _plots(report: Report) -> Markup:
 
 def _table(column: str, report: Report, links: Links) -> Markup:
     slices = [one for one in report.slices if one.column == column]
-    heads = ["queries", *(NAMES[name] for name in _SLICED), "flagged"]
-    head = element(
-        "tr", {}, element("th", {"scope": "col"}, column), *(element("th", {"scope": "col"}, h) for h in heads)
-    )
+    heads = [element("div", {}, column), "queries", *(NAMES[name] for name in _SLICED), "flagged"]
+    head = element("tr", {}, *(element("th", {"scope": "col"}, h) for h in heads))
     table = element(
         "table", {}, element("thead", {}, head), element("tbody", {}, *(_row(one, links) for one in slices))
     )
@@ -168,9 +166,8 @@ def _table(column: str, report: Report, links: Links) -> Markup:
 def _row(one: Slice, links: Links) -> Markup:
     flagged = "flagged_answerable" if one.answerable else "flagged_unanswerable"
     cells = [_cell(name, one.figures.get(name)) for name in (*_SLICED, flagged)]
-    return element(
-        "tr", {}, element("th", {"scope": "row"}, links.slice(one)), element("td", {}, f"{one.queries:,}"), *cells
-    )
+    name = element("th", {"scope": "row"}, element("div", {}, links.slice(one)))
+    return element("tr", {}, name, element("td", {}, f"{one.queries:,}"), *cells)
 
 
 def _cell(name: str, estimate: Estimate | None) -> Markup:

@@ -60,6 +60,16 @@ def find_gpu() -> Gpu | None:
     )
 
 
+def moved(model: Any, name: str) -> Any:
+    """The model, now on the device of that name. Raises: ModelError where it does not fit."""
+    import torch
+
+    try:
+        return model.to(name)
+    except torch.OutOfMemoryError as error:
+        raise ModelError(NO_ROOM) from error
+
+
 def in_parts(run: Callable[[int, int], Any], count: int, at_once: int) -> tuple[Any, int]:
     """Rows of `run(start, end)` over all of `count`, and how many at once turned out to fit in the memory.
 

@@ -1,17 +1,20 @@
 """Exports an open_clip folder to ONNX, checked against torch before it may be used; runs in a process of its own.
 
-python -m search.encoders.export SOURCE OUT [--half]
+python -m search.encoders.export SOURCE OUT [--half] [--attended]
 """
 
 import argparse
 import importlib.util
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -23,6 +26,7 @@ from search.encoders.fingerprint import fingerprint_of_open_clip, open_clip_prep
 from search.encoders.needs import export_needs, lack_of_disk
 from search.encoders.onnx_encoder import OnnxEncoder
 from search.encoders.open_clip_encoder import import_open_clip, load_open_clip, run_images, run_texts
+from search.encoders.scratch import scratch_in
 from search.encoders.tokenizer import foreign_options
 from search.encoders.towers import write_towers
 from search.errors import ModelDamaged, ModelError
@@ -31,6 +35,8 @@ from search.types import Embeddings
 STAGES = ("reading weights", "text tower", "image tower", "checking")
 _COSINE = 0.9999
 _LONGEST_S = 3600
+_FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^/\s'\"]+/)+")  # of this machine: why an export failed is told to everybody
+_ENDS_WITHIN_S = 10.0  # to take away what was half written
 _TEXTS = (
     "a red boat on the sea",
     "cat",
@@ -63,7 +69,13 @@ def export_in_process(
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said,
         subprocess.Popen(
-            command + ["--half"] * half, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=said, text=True
+            [*command, "--attended", *["--half"] * half],
+            cwd=root,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
         ) as child,
     ):
         took_too_long = _followed(child, progress or (lambda stage: None))
@@ -102,7 +114,7 @@ def _reason(status: int, said: str) -> str | None:
     if status > 0:
         lines = said.strip().splitlines() or ["no reason was given"]
         is_ours = lines[-1].startswith("search.errors.")
-        return lines[-1].partition(": ")[2] if is_ours else lines[-1]
+        return _FOLDERS.sub("", lines[-1].partition(": ")[2] if is_ours else lines[-1])
     return None
 
 
@@ -118,10 +130,7 @@ def export(
     model = load_open_clip(source)
     if half:
         model.half().float()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(out.parent)
-    scratch = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".export-{os.getpid()}-"))
-    try:
+    with scratch_in(out.parent, kind="export") as scratch:
         _write_configs(config, source, scratch)
         files = [scratch / tower / "model.onnx" for tower in ("textual", "visual")]
         dynamic = write_towers(model, config, *files, whole=half, progress=progress)
@@ -142,8 +151,6 @@ def export(
         }
         (scratch / "encoder.json").write_text(json.dumps(note, indent=1), encoding="utf-8")
         _move_into_place(scratch, out)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _write_configs(config: dict[str, Any], source: Path, out: Path) -> None:
@@ -217,18 +224,6 @@ def _pictures(height: int, width: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return pictures
 
 
-def _remove_abandoned(parent: Path) -> None:
-    """What exports that were killed left behind, by the process id in its name."""
-    for scratch in parent.glob(".export-*-*"):
-        pid = int(scratch.name.split("-")[1])
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            shutil.rmtree(scratch, ignore_errors=True)
-        except PermissionError:
-            pass  # somebody else's, and alive
-
-
 def _move_into_place(scratch: Path, out: Path) -> None:
     """A rename, so that a half-written export is never seen; whoever comes second leaves the first one's."""
     for path in (path for path in scratch.rglob("*") if path.is_file()):
@@ -242,10 +237,21 @@ def _move_into_place(scratch: Path, out: Path) -> None:
             raise
 
 
+def _end_with_stdin() -> None:
+    """Whoever asked holds the other end; should that process be killed, gigabytes of memory are not held for nobody."""
+    os.read(0, 1)  # a thread that waits in sys.stdin would hinder the interpreter's end
+    signal.raise_signal(signal.SIGINT)
+    time.sleep(_ENDS_WITHIN_S)
+    os._exit(1)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path, help="a folder with open_clip_config.json and open_clip_model.safetensors")
     parser.add_argument("out", type=Path, help="the folder to write; it must not exist")
     parser.add_argument("--half", action="store_true", help="round the weights to float16 and store them so")
+    parser.add_argument("--attended", action="store_true", help="end when stdin does")
     args = parser.parse_args()
+    if args.attended:
+        threading.Thread(target=_end_with_stdin, daemon=True).start()
     export(args.source, args.out, half=args.half, progress=lambda stage: print(stage, flush=True))

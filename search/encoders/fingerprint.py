@@ -3,8 +3,10 @@
 import hashlib
 import json
 import math
+import os
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -193,11 +195,20 @@ def _read_kept(path: Path) -> dict[str, Any]:
 
 
 def write_kept(path: Path, known: dict[str, Any]) -> None:
-    """Whole or not at all."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
-            json.dump(known, file, indent=1)
-        Path(file.name).replace(path)
-    except OSError:
-        pass  # a read-only data folder costs the hash at each start, no more
+    with suppress(OSError):  # a read-only data folder costs the hash at each start, no more
+        write_whole(path, json.dumps(known, indent=1))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Or not at all, and then nothing is left of it. Raises: OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".", delete=False, encoding="utf-8") as file:
+        partial = Path(file.name)
+        try:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+            partial.replace(path)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise

@@ -26,6 +26,7 @@ _DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)
 _LOOK_UP_WITHIN_S = 15.0
 _ATTEMPTS = 6  # without a byte in between
 _PASSING = (408, 429, 500, 502, 503, 504)  # of HTTP
+_NO_MORE = 416
 _SPARE_BYTES = 64 << 20  # of the disk, for the model's own small files
 
 
@@ -59,7 +60,7 @@ def forbid_offline(hub: Hub, model: str) -> None:
 def host_of(hub: Hub) -> str:
     from huggingface_hub import constants
 
-    return urlsplit(hub.endpoint or constants.ENDPOINT).netloc or "the hub"
+    return urlsplit(hub.endpoint or constants.ENDPOINT).netloc.rpartition("@")[2] or "the hub"  # no password
 
 
 def look_up(hub: Hub, repo: str, revision: str = "", *, model: str) -> list[HubFile]:
@@ -74,7 +75,7 @@ def look_up(hub: Hub, repo: str, revision: str = "", *, model: str) -> list[HubF
             )
         except (errors.HfHubHTTPError, errors.HFValidationError):
             raise
-        except (ValueError, KeyError, TypeError) as error:  # not JSON, or not a model's
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:  # not JSON, or not a model's
             raise no_hub(host_of(hub), repo, model) from error
         commit, siblings = str(info.sha), info.siblings or []
     if not _DIGEST.fullmatch(commit):
@@ -82,7 +83,7 @@ def look_up(hub: Hub, repo: str, revision: str = "", *, model: str) -> list[HubF
     files = []
     for entry in siblings:
         digest = entry.lfs.sha256 if entry.lfs else entry.blob_id
-        if not isinstance(digest, str) or not isinstance(entry.size, int):
+        if not isinstance(digest, str) or not isinstance(entry.size, int) or not isinstance(entry.rfilename, str):
             continue
         if entry.size >= 0 and _DIGEST.fullmatch(digest):  # it becomes a file's name
             files.append(HubFile(repo, commit, entry.rfilename, entry.size, digest))
@@ -91,13 +92,13 @@ def look_up(hub: Hub, repo: str, revision: str = "", *, model: str) -> list[HubF
 
 def missing_bytes(hub: Hub, file: HubFile) -> int:
     """What must still come of a file: none of it, or less than its size, where a download was begun before."""
-    if _cached(hub, file):
-        return 0
     blob = _blob(hub, file)
-    if blob.is_file():
-        return 0
-    partial = _partial(blob)
-    return max(0, file.size_bytes - partial.stat().st_size) if partial.is_file() else file.size_bytes
+    try:
+        if _cached(hub, file) or blob.is_file():
+            return 0
+        return max(0, file.size_bytes - _partial(blob).stat().st_size)
+    except OSError:  # never begun, whole by now, or where nobody may look
+        return file.size_bytes
 
 
 def check_disk(hub: Hub, wanted_bytes: int, *, model: str) -> None:
@@ -124,19 +125,13 @@ def fetch(
     with disk_told(model):
         if there.is_file():
             _verify(there.resolve(), file, model, hub)
-            return there
-        forbid_offline(hub, model)
-        with told(host_of(hub), file.repo, model):
-            from huggingface_hub import hf_hub_download
-
-            with _locked(hub, file, model, stop):
+        else:
+            forbid_offline(hub, model)
+            with told(host_of(hub), file.repo, model), _locked(hub, file, model, stop):
                 if not there.is_file():
                     _download(hub, file, there, model=model, stop=stop, arrived=arrived)
-            # finds the content there, and puts it where the library's other users look
-            found = hf_hub_download(
-                file.repo, file.path, revision=file.commit, endpoint=hub.endpoint, cache_dir=_cache(hub)
-            )
-            return Path(found)
+    _show(hub, file, there)
+    return there
 
 
 def lies_in(hub: Hub, folder: Path) -> bool:
@@ -146,11 +141,8 @@ def lies_in(hub: Hub, folder: Path) -> bool:
 
 def drop(hub: Hub, file: HubFile) -> int:
     """Takes a file out of the cache, or what came of it; how many bytes that frees. Raises: OSError."""
-    blob = _blob(hub, file)
-    (_cache(hub) / f"models--{file.repo.replace('/', '--')}" / "snapshots" / file.commit / file.path).unlink(
-        missing_ok=True
-    )
-    freed = 0
+    blob, freed = _blob(hub, file), 0
+    _snapshot(hub, file).unlink(missing_ok=True)
     for path in (blob, _partial(blob)):
         if path.is_file():
             freed += path.stat().st_size
@@ -162,7 +154,7 @@ def _download(
     hub: Hub, file: HubFile, blob: Path, *, model: str, stop: threading.Event, arrived: Callable[[int], None]
 ) -> None:
     """Goes on with what an earlier attempt left, whoever ended it."""
-    from httpx2 import TransportError
+    from httpx2 import TransportError, UnsupportedProtocol
     from huggingface_hub.errors import HfHubHTTPError
 
     partial, attempt = _partial(blob), 0
@@ -173,9 +165,11 @@ def _download(
         while (at := out.seek(0, os.SEEK_END)) < file.size_bytes:
             try:
                 _transfer(hub, file, out, at, model=model, stop=stop, arrived=arrived)
-                break
+                if out.seek(0, os.SEEK_END) <= at:  # there is no more
+                    break
             except (TransportError, HfHubHTTPError) as error:
-                if isinstance(error, HfHubHTTPError) and error.response.status_code not in _PASSING:
+                refused = isinstance(error, HfHubHTTPError) and error.response.status_code not in _PASSING
+                if refused or isinstance(error, UnsupportedProtocol):  # as file: is, where a hub sends us there
                     raise
                 attempt = 1 if out.seek(0, os.SEEK_END) > at else attempt + 1
                 if attempt >= _ATTEMPTS:
@@ -198,13 +192,15 @@ def _transfer(
     headers = {**build_hf_headers(), "accept-encoding": "identity", **({"range": f"bytes={at}-"} if at else {})}
     timeout_s = constants.HF_HUB_DOWNLOAD_TIMEOUT
     with get_session().stream("GET", url, headers=headers, timeout=timeout_s) as response:
+        if at and response.status_code == _NO_MORE:
+            return
         if response.is_error:
             hf_raise_for_status(response)
         if at and not (response.status_code == 206 and _starts_at(response.headers.get("content-range", ""), at)):
             arrived(-at)
             at = 0
             out.truncate(0)
-        for chunk in response.iter_bytes(_CHUNK_BYTES):
+        for chunk in response.iter_bytes():  # as they come: what waits for more is lost when the line breaks
             out.write(chunk)
             at += len(chunk)
             arrived(len(chunk))
@@ -247,6 +243,26 @@ def _cached(hub: Hub, file: HubFile) -> Path | None:
 
 def _blob(hub: Hub, file: HubFile) -> Path:
     return _cache(hub) / f"models--{file.repo.replace('/', '--')}" / "blobs" / file.digest
+
+
+def _snapshot(hub: Hub, file: HubFile) -> Path:
+    return _cache(hub) / f"models--{file.repo.replace('/', '--')}" / "snapshots" / file.commit / file.path
+
+
+def _show(hub: Hub, file: HubFile, there: Path) -> None:
+    """Links it where the library's other users look.
+
+    The library's own way there asks for the hash once more, and fetches what has another one, unchecked.
+    """
+    link = _snapshot(hub, file)
+    try:
+        if link.exists():
+            return
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(os.path.relpath(there, link.parent))
+    except OSError:  # no links, no right, or somebody else did: we need none
+        pass
 
 
 def _partial(blob: Path) -> Path:

@@ -7,7 +7,6 @@ how the collection was embedded.
 
 import json
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from search.encoders.onnx_encoder import INT8, OnnxEncoder
+from search.encoders.scratch import scratch_in
 from search.errors import ModelError
 from search.types import Embeddings
 
@@ -67,49 +67,64 @@ def try_int8(
     """
     if len(embeddings) < _LEAST_IMAGES or not texts:
         raise ModelError(f"int8 can be tried on {_LEAST_IMAGES} images and more; there are {len(embeddings)}.")
-    place, whole = encoder.folder / INT8, encoder.folder / "textual" / "model.onnx"
+    whole = encoder.folder / "textual" / "model.onnx"
     try:
-        scratch = Path(tempfile.mkdtemp(dir=whole.parent, prefix=".int8-"))
+        with scratch_in(whole.parent, kind="int8") as scratch:
+            made = scratch / INT8.parent.name
+            _quantise(whole, made / INT8.name, copies=scratch / "copies")
+            towers = encoder.with_text_tower(whole), encoder.with_text_tower(made / INT8.name)
+            trial = _tried(*towers, embeddings, list(texts), now)
+            remove_int8(encoder.folder)
+            if trial.is_kept:
+                (made / "trial.json").write_text(json.dumps(asdict(trial), indent=1), encoding="utf-8")
+                made.rename(encoder.folder / INT8.parent)
+            return trial
     except OSError as error:
-        raise ModelError(f"The model's folder can't be written: {error.strerror}.") from error
-    try:
-        _quantise(whole, scratch / place.name)
-        towers = encoder.with_text_tower(whole), encoder.with_text_tower(scratch / place.name)
-        trial = _tried(*towers, embeddings, list(texts), now)
-        remove_int8(encoder.folder)
-        if trial.is_kept:
-            (scratch / "trial.json").write_text(json.dumps(asdict(trial), indent=1), encoding="utf-8")
-            scratch.chmod(0o755)
-            scratch.rename(place.parent)
-        return trial
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        raise _unwritable(error) from error
 
 
 def remove_int8(folder: Path) -> bool:
-    """Back to float32 from the next load on; whether there was one."""
-    there = (folder / INT8).exists()
-    shutil.rmtree((folder / INT8).parent, ignore_errors=True)
+    """Back to float32 from the next load on; whether there was one. Raises: ModelError."""
+    there, place = (folder / INT8).exists(), (folder / INT8).parent
+    try:
+        if place.exists():
+            shutil.rmtree(place)
+    except OSError as error:
+        raise _unwritable(error) from error
     return there
 
 
-def _quantise(path: Path, out: Path) -> None:
-    """Weights of MatMul alone; the token table is looked up, not multiplied."""
+def _unwritable(error: OSError) -> ModelError:
+    return ModelError(f"The model's folder can't be written: {error.strerror or error}.")
+
+
+def _quantise(path: Path, out: Path, *, copies: Path) -> None:
+    """Weights of MatMul alone; the token table is looked up, not multiplied.
+
+    onnx takes weights that lie in a file of their own from no link, and a fetched model is links: so it reads copies.
+    """
     try:
+        from onnx.checker import ValidationError
         from onnxruntime.quantization import QuantType, quantize_dynamic
     except ImportError as error:
         raise ModelError("int8 needs the package onnx: install it with `make full`.") from error
+    copies.mkdir()
+    out.parent.mkdir()
+    for file in path.parent.iterdir():
+        if file.is_file():
+            shutil.copyfile(file, copies / file.name)
     try:
         quantize_dynamic(
-            path,
+            copies / path.name,
             out,
             op_types_to_quantize=["MatMul"],
             per_channel=True,
             weight_type=QuantType.QInt8,
             use_external_data_format=True,
         )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ModelError(f"The text tower can't be quantised: {error}".splitlines()[0]) from error
+    except (ValueError, RuntimeError, ValidationError) as error:
+        reason = str(error).replace(f"{copies}/", "").splitlines()[0]
+        raise ModelError(f"The text tower can't be quantised: {reason}") from error
 
 
 def _tried(

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search.encoders.device import NO_ROOM, Device, Numbers, choose_device, find_gpu, in_parts
+from search.encoders.device import Device, Numbers, choose_device, find_gpu, in_parts, moved
 from search.encoders.fingerprint import open_clip_preprocess, read_open_clip_config, weights_of
 from search.encoders.tokenizer import Tokenizer, foreign_options
 from search.errors import ModelDamaged, ModelError
@@ -182,10 +182,7 @@ def _placed(
         on = replace(device, dtype=numbers)
         return np.concatenate([_texts(model, ids, on)[0], _images(model, pixels, spec, on)[0]])
 
-    try:
-        model = model.to(device.name)
-    except torch.OutOfMemoryError as error:
-        raise ModelError(NO_ROOM) from error
+    model = moved(model, device.name)
     if device.dtype == "float32":
         return model, device
     expected = trial("float32")
@@ -194,7 +191,8 @@ def _placed(
     if least >= _COSINE:
         return model, device
     _log.warning("float32 serves, because %s changes this model's embeddings (cosine %.5f)", device.dtype, least)
-    return load_open_clip(folder).to(device.name), replace(device, dtype="float32")
+    moved(model, "cpu")  # out of the way of the whole one
+    return moved(load_open_clip(folder), device.name), replace(device, dtype="float32")
 
 
 def _tokenizer(

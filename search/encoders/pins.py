@@ -3,20 +3,20 @@
 A model's weights lie in the hub's cache; the folder has the form of docs/architecture.md's local models.
 """
 
+import errno
 import hashlib
 import json
-import os
 import re
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from search.encoders.fingerprint import write_whole
 from search.encoders.hub import HubFile
 from search.encoders.model_files import Needed
-from search.errors import DiskFull, ModelDamaged
+from search.errors import DiskFull, ModelDamaged, ModelError
 
 _NOTE = "model.json"
 
@@ -62,28 +62,32 @@ def pinned_folder(name: str, *, models_dir: Path) -> Path:
 
 
 def is_complete(pin: Pin, *, models_dir: Path) -> bool:
-    """Whether all is in its folder; the hub's cache, where the links lead, may have been cleared."""
+    """Whether all is in its folder, by size; the hub's cache, where the links lead, may have been cleared."""
     folder = pinned_folder(pin.name, models_dir=models_dir)
-    targets = [needed.target for needed in pin.files] + ["open_clip_config.json"] * bool(pin.config)
-    return all((folder / target).is_file() for target in targets)
+    if pin.config and not (folder / "open_clip_config.json").is_file():
+        return False
+    try:
+        return all((folder / needed.target).stat().st_size == needed.file.size_bytes for needed in pin.files)
+    except OSError:
+        return False
 
 
 def write_pin(pin: Pin, *, models_dir: Path) -> None:
-    """Raises: DiskFull."""
+    """Raises: DiskFull, ModelError."""
     folder = pinned_folder(pin.name, models_dir=models_dir)
-    _write(folder / _NOTE, json.dumps(asdict(pin), indent=1))
+    _write(folder / _NOTE, json.dumps(asdict(pin), indent=1), pin.name)
 
 
 def link(pin: Pin, paths: Mapping[Needed, Path], *, models_dir: Path) -> None:
-    """Makes the model's folder of files that lie elsewhere. Raises: DiskFull."""
+    """Makes the model's folder of files that lie elsewhere. Raises: DiskFull, ModelError."""
     folder = pinned_folder(pin.name, models_dir=models_dir)
     try:
         for needed, path in paths.items():
             _link(folder / needed.target, path.resolve())
     except OSError as error:
-        raise _full(error) from error
+        raise _unwritten(pin.name, error) from error
     if pin.config:
-        _write(folder / "open_clip_config.json", json.dumps(pin.config, indent=1))
+        _write(folder / "open_clip_config.json", json.dumps(pin.config, indent=1), pin.name)
 
 
 def _link(target: Path, source: Path) -> None:
@@ -112,18 +116,14 @@ def _read(path: Path, name: str | None) -> Pin | None:
     return pin
 
 
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all."""
+def _write(path: Path, text: str, name: str) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".", delete=False, encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(file.name).replace(path)
+        write_whole(path, text)
     except OSError as error:
-        raise _full(error) from error
+        raise _unwritten(name, error) from error
 
 
-def _full(error: OSError) -> DiskFull:
-    return DiskFull(f"The model's folder can't be written in the data folder: {error.strerror}.")
+def _unwritten(name: str, error: OSError) -> DiskFull | ModelError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(f'The data folder\'s disk is full, and "{name}" needs a small folder there: free some.')
+    return ModelError(f'What is kept of "{name}" can\'t be written ({error.strerror}): make the data folder writable.')

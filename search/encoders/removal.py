@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from search.encoders.hub import Hub, drop, lies_in
+from search.encoders.hub import Hub, drop, lies_in, missing_bytes
 from search.encoders.load import known_fingerprint
 from search.encoders.pins import pinned_folder, pins
 from search.errors import ModelDamaged, ModelNotFound
@@ -24,20 +24,20 @@ def remove_model(name: str, *, models_dir: Path, bundled: Path, hub: Hub, wanted
         raise ModelNotFound(f'"{name}" was not downloaded: there is nothing to remove.')
     pin = next((pin for pin in pins(models_dir) if pin.name == name), None)
     fingerprint = known_fingerprint(name, models_dir=models_dir, bundled=bundled)
-    shared = {entry.file.digest for other in others for entry in other.files}
-    own = [entry.file for entry in pin.files if entry.file.digest not in shared] if pin else []
+    shared = {(entry.file.repo, entry.file.digest) for other in others for entry in other.files}
+    own = [entry.file for entry in pin.files if (entry.file.repo, entry.file.digest) not in shared] if pin else []
     freed = kept = 0
     needed = {known_fingerprint(other.name, models_dir=models_dir, bundled=bundled) for other in others}.union(wanted)
     try:
         if fingerprint and fingerprint not in needed and (models_dir / fingerprint).is_dir():
             freed += _size(models_dir / fingerprint)
             shutil.rmtree(models_dir / fingerprint)
-        freed += _size(folder)
-        shutil.rmtree(folder)
         if lies_in(hub, models_dir.parent):
             freed += sum(drop(hub, file) for file in own)
         else:
-            kept = sum(file.size_bytes for file in own)
+            kept = sum(file.size_bytes - missing_bytes(hub, file) for file in own)
+        freed += _size(folder)
+        shutil.rmtree(folder)  # last: it says what else must go, should this be stopped halfway
     except OSError as error:
         raise ModelDamaged(f'"{name}" could not be removed whole: {error.strerror}.') from error
     return Removed(freed, kept)

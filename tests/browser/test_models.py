@@ -62,12 +62,12 @@ def test_two_clicks_download_a_model_and_make_a_collection_with_it(page: Page, a
     assert held.contents_asked() == []
     dialog.get_by_role("button", name="Download 3.0 MB and make it").click()
     expect(dialog).to_be_hidden()
-    expect(makings(page)).to_contain_text("Tiny · Downloading Tiny · 1.0 MB of 3.0 MB")
+    expect(makings(page)).to_contain_text("Tiny · Downloading Tiny · 1.5 MB of 3.0 MB")
     page.close()
 
     again = page.context.new_page()
     open_library(again, address)
-    expect(makings(again)).to_contain_text("1.0 MB of 3.0 MB")
+    expect(makings(again)).to_contain_text("1.5 MB of 3.0 MB")
     held.release.set()
     expect(row(again, "Tiny")).to_contain_text("0 pictures")
     expect(makings(again)).to_have_count(0)
@@ -92,7 +92,7 @@ def test_any_other_name_is_looked_up_its_download_cancelled_and_gone_on_with(
     expect(dialog.get_by_label("Any other model")).to_have_value(NAMED)
     dialog.get_by_label("Name").fill("by name")
     dialog.get_by_role("button", name="Download 3.0 MB and make it").click()
-    expect(makings(page)).to_contain_text("1.0 MB of 3.0 MB")
+    expect(makings(page)).to_contain_text("1.5 MB of 3.0 MB")
     makings(page).get_by_role("button", name="Cancel").click()
     expect(makings(page)).to_contain_text("Cancelled")
     held.release.set()

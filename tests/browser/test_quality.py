@@ -111,15 +111,15 @@ def test_the_queries_that_come_with_a_collection_are_asked_and_compared(page: Pa
 
 def test_an_evaluation_outlives_its_page(page: Page, address: str) -> None:
     open_quality(page, address, collection="many")
-    labels = "query,relevant\n" + "".join(f"red,shade-{n % 90}-id\n" for n in range(400))
+    labels = "query,relevant\n" + "".join(f"red,shade-{n % 90}-id\n" for n in range(1_500))
     evaluate(page, labels)
     expect(page.get_by_role("list", name="Evaluations").get_by_role("listitem")).to_have_count(1)
     page.close()
     again = page.context.new_page()
     open_quality(again, address, collection="many")
-    expect(again.get_by_text("own.csv: 400 queries")).to_be_visible()
+    expect(again.get_by_text("own.csv: 1,500 queries")).to_be_visible()
     again.reload()
-    expect(again.get_by_text("own.csv: 400 queries")).to_be_visible()
+    expect(again.get_by_text("own.csv: 1,500 queries")).to_be_visible()
     again.close()
 
 
@@ -147,6 +147,18 @@ def test_hostile_queries_slices_and_captions_are_shown_as_they_are(page: Page, a
     expect(strip(page, HOSTILE)).to_have_count(1)
     expect(page.get_by_role("heading", name=f"By {HOSTILE[:60]}")).to_be_visible()
     assert page.evaluate("window.harmed") is None
+
+
+@pytest.mark.parametrize("settings", [PHONE], ids=["phone"])
+def test_a_long_name_of_a_slice_leaves_room_for_its_figures(page: Page, address: str) -> None:
+    open_quality(page, address, collection="colours")
+    evaluate(page, f"query,relevant,kind\nred,red-id,{'a long name ' * 6}\n")
+    table = page.get_by_role("region", name="Figures by kind")
+    expect(table.get_by_role("rowheader")).to_be_visible()
+    name, whole = table.get_by_role("rowheader").bounding_box(), table.bounding_box()
+    assert name is not None
+    assert whole is not None
+    assert name["width"] < whole["width"] / 2
 
 
 def test_the_report_is_taken_away_as_a_page_a_table_and_json(page: Page, address: str) -> None:

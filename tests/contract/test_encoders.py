@@ -3,6 +3,8 @@
 import json
 import logging
 import shutil
+import signal
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +27,8 @@ from search.types import Encoder
 from tests.fakes import FakeEncoder
 
 COSINE = 0.9999
-POCKET = Path(__file__).parents[2] / "pocket"
+ROOT = Path(__file__).parents[2]
+POCKET = ROOT / "pocket"
 TEXTS = [
     "a red boat",
     "",
@@ -265,6 +268,13 @@ def test_who_follows_an_export_may_end_it(model: Model, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt, match=STAGES[0]):
         export_in_process(model.source, tmp_path / "models" / "out", offline=True, progress=stop)
     assert not (tmp_path / "models" / "out").exists()
+
+
+def test_an_export_whose_asker_is_gone_ends_and_leaves_nothing(model: Model, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "search.encoders.export", str(model.source), str(tmp_path / "models" / "out")]
+    done = subprocess.run([*command, "--attended"], cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+    assert done.returncode in (-signal.SIGINT, 1)
+    assert not (tmp_path / "models").exists() or list((tmp_path / "models").iterdir()) == []
 
 
 def test_an_export_that_the_disk_can_not_hold_is_not_begun(model: Model, tmp_path: Path) -> None:

@@ -163,6 +163,23 @@ def test_a_model_is_removed_unless_a_collection_needs_it(
     assert app(environment, "model", "list").stdout == "pocket  ready\n"
 
 
+def test_a_model_is_removed_by_the_server_that_may_be_using_it(
+    server: HubServer, environment: dict[str, str], tmp_path: Path
+) -> None:
+    hub = {name: environment[name] for name in ("HF_ENDPOINT", "HF_HUB_CACHE")}
+    server.held = {DATA: 100_000}
+    with served_ui(tmp_path / "data", **hub) as address:
+        url = f"http://{address}/api/models"
+        assert httpx.post(url, json={"model": NAME, "download": True}, timeout=30).status_code == 202
+        assert server.holding.wait(60)
+        busy = app(environment, "model", "remove", NAME)
+        assert (busy.returncode, busy.stderr) == (1, f'"{NAME}" is being downloaded: cancel that first.\n')
+        server.release.set()
+        until(lambda: httpx.get(url).json()["downloads"][0]["state"] == "done")
+        assert app(environment, "model", "remove", NAME).stdout.startswith(f'Removed "{NAME}": ')
+        assert httpx.get(url).json()["downloads"] == []
+
+
 def test_ctrl_c_stops_and_says_that_it_goes_on(server: HubServer, environment: dict[str, str]) -> None:
     server.held = {DATA: 2_500_000}
     process = subprocess.Popen(
@@ -177,6 +194,17 @@ def test_ctrl_c_stops_and_says_that_it_goes_on(server: HubServer, environment: d
     said, _ = process.communicate(timeout=60)
     assert said.splitlines()[-1] == "Stopped; what came is kept, and the same command goes on."
     assert process.returncode == 130
+
+
+def test_a_fetch_that_fails_says_so_once(server: HubServer, environment: dict[str, str]) -> None:
+    server.served = {DATA: b"\2" * 4_000_000}
+    done = app(environment, "model", "fetch", NAME, "--yes")
+    where = server.endpoint.removeprefix("http://")
+    assert (done.returncode, done.stderr) == (
+        1,
+        f'The file {DATA} of "{NAME}" from {where} has another hash than the hub said; it was deleted: fetch the model '
+        "again, and if that does not help, look at what stands between here and there.\n",
+    )
 
 
 def test_offline_one_sentence_is_all(server: HubServer, environment: dict[str, str]) -> None:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from search.evaluate import evaluate
 from search.intervals import Estimate
 from search.labels import Remark, read_labels
 from search.report import Report
+from search.types import Collection, Embedding, Found, Where
 from search.workspace import Workspace
 from tests.contract.served import open_workspace, picture
 from tests.fakes import FakeEncoder
@@ -79,6 +81,7 @@ def test_slices_follow_every_other_column_in_the_order_they_come(engine: SearchE
     assert value(report.slices[0].figures, "recall_at_1") == 0.5
     only = judge(engine, *lines, head="query,relevant,kind,part", by=["part"])
     assert [one.column for one in only.slices] == ["part", "part"]
+    assert judge(engine, *lines, head="query,relevant,kind,part", by=["part", "part"]).slices == only.slices
 
 
 def test_a_column_of_too_many_values_splits_nothing(engine: SearchEngine) -> None:
@@ -141,6 +144,14 @@ def test_progress_is_told_and_a_cancelled_run_gives_no_report(engine: SearchEngi
     assert evaluate(engine, labels, cancelled=lambda: True) is None
 
 
+def test_a_run_is_cancelled_before_the_first_query_and_after_the_last(engine: SearchEngine) -> None:
+    unknown = read_labels(b"query,relevant\nred,gone\n", name="own.csv")
+    assert evaluate(engine, unknown, cancelled=lambda: True) is None
+    known, told = read_labels(b"query,relevant,kind\nred,red,a\n", name="own.csv"), list[tuple[int, ...]]()
+    assert evaluate(engine, known, tell=lambda *at: told.append(at), cancelled=lambda: (1, 1) in told) is None
+    assert told == [(0, 1), (1, 1)]
+
+
 def test_a_run_uses_no_embedding_that_a_person_left_and_leaves_none(workspace: Workspace) -> None:
     engine = workspace.engine("colours")
     with workspace.encoders.using("fake") as encoder:
@@ -180,6 +191,28 @@ def test_ranks_beyond_ten_are_known(fan: SearchEngine) -> None:
 def test_a_collection_that_is_compared_image_by_image_says_so(fan: SearchEngine) -> None:
     report = judge(fan, "red,fan-1,a")
     assert (report.via, report.ann_recall_at_10) == ("exact", None)
+
+
+class Emptied:
+    """A collection that the index still answers from, while the last image is removed."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._collection, name)
+
+    def __len__(self) -> int:
+        return len(self._collection)
+
+    def search(self, vector: Embedding, *, top_k: int, where: Where = (), exact: bool = False) -> Found:
+        return Found([], [], "exact") if exact else Found(["red"], [1.0], "chroma")
+
+
+def test_images_that_go_meanwhile_leave_an_index_unjudged(engine: SearchEngine) -> None:
+    engine.collection = Emptied(engine.collection)
+    report = judge(engine, "red,blue,a")
+    assert (report.via, report.ann_recall_at_10, report.outcomes[0].first_rank) == ("chroma", None, None)
 
 
 def test_reports_of_one_second_are_in_the_order_of_time(engine: SearchEngine) -> None:

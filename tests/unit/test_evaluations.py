@@ -9,6 +9,7 @@ import pytest
 from search.engine import SearchEngine
 from search.errors import BadQuery, Busy, JobNotFound, SourceError
 from search.evaluations import MOST_WAITING, Evaluation, Evaluations
+from search.report import Report
 from search.reports import Reports
 from search.workspace import Workspace
 from tests.contract.served import open_workspace
@@ -104,6 +105,17 @@ def test_a_cancelled_one_leaves_no_report(held: Held) -> None:
     assert held.evaluations.reports.ids("colours") == []
 
 
+def test_one_that_waits_is_cancelled_at_once_and_makes_room(held: Held) -> None:
+    first, *others = [held.evaluations.submit("colours", LABELS, name="own.csv") for _ in range(MOST_WAITING)]
+    assert held.opened.wait(10)
+    assert held.evaluations.cancel(others[0].id).state == "cancelled"
+    last = held.evaluations.submit("colours", LABELS, name="own.csv")
+    held.go.set()
+    assert finished(held.evaluations, last.id).state == "done"
+    assert held.evaluations.get(first.id).state == "done"
+    assert held.evaluations.get(others[0].id).state == "cancelled"
+
+
 def test_only_a_few_wait(held: Held) -> None:
     for _ in range(MOST_WAITING):
         held.evaluations.submit("colours", LABELS, name="own.csv")
@@ -117,6 +129,27 @@ def test_what_is_known_of_a_deleted_collection_is_forgotten(workspace: Workspace
     assert len(evaluations.reports.ids("colours")) == 1
     workspace.delete("colours")
     assert evaluations.reports.ids("colours") == []
+
+
+class Slow(Reports):
+    """Its collection is deleted while a report of it is being written."""
+
+    deleting: threading.Thread
+
+    def keep(self, report: Report) -> None:
+        self.deleting.start()
+        self.deleting.join(0.2)  # as far as it comes
+        super().keep(report)
+
+
+def test_no_report_outlives_a_collection_that_is_deleted_as_it_is_kept(workspace: Workspace, tmp_path: Path) -> None:
+    reports = Slow(tmp_path / "reports")
+    evaluations = Evaluations(reports, open_engine=workspace.engine, labels={})
+    reports.deleting = threading.Thread(target=evaluations.forget, args=["colours"])
+    finished(evaluations, evaluations.submit("colours", LABELS, name="own.csv").id)
+    evaluations.close()
+    reports.deleting.join()
+    assert reports.ids("colours") == []
 
 
 def test_one_that_is_none_is_named(evaluations: Evaluations) -> None:

@@ -52,7 +52,10 @@ def test_every_other_column_splits_the_queries() -> None:
     assert (row.line, row.text, row.relevant, row.values) == (2, "a red boat", "a b", ("object", "yes"))
 
 
-@pytest.mark.parametrize("text", ["query;relevant\nred, or blue;a", "Query\tRELEVANT\nred, or blue\ta"])
+@pytest.mark.parametrize(
+    "text",
+    ["query;relevant\nred, or blue;a", "\n\r\nquery;relevant\nred, or blue;a", "Query\tRELEVANT\nred, or blue\ta"],
+)
 def test_cells_may_be_separated_by_semicolons_or_tabs(text: str) -> None:
     assert [(row.text, row.relevant) for row in read(text).rows] == [("red, or blue", "a")]
 
@@ -77,6 +80,18 @@ def test_a_cell_beyond_csvs_limit_costs_its_line_only() -> None:
     labels = read("query,relevant\n" + "x" * 200_000 + ",a\nred,b\n")
     assert [row.text for row in labels.rows] == ["red"]
     assert labels.remarks == (Remark(2, "It is no line of a CSV file: field larger than field limit (131072)."),)
+
+
+def test_a_quote_that_is_left_open_is_named_for_what_it_swallowed() -> None:
+    labels = read('query,relevant\nred,a\n"blue,b\ngreen,c\n')
+    assert [row.text for row in labels.rows] == ["red"]
+    assert labels.remarks == (Remark(3, "It goes on over several lines: close the quote that is opened in it."),)
+
+
+def test_a_picture_whose_name_no_file_can_have_costs_its_line_only() -> None:
+    labels = read('query,image,relevant\nat night,"a\0b.jpg",a\nred,,b\n', with_images=True)
+    assert [row.text for row in labels.rows] == ["red"]
+    assert labels.remarks == (Remark(2, "Its picture's name holds a character that no file has in its name."),)
 
 
 def test_a_picture_asks_only_where_pictures_may() -> None:

@@ -132,6 +132,20 @@ def test_a_load_in_the_background_is_told_with_its_stage_and_hinders_no_other_mo
     assert (encoders.is_loaded("slow"), encoders.loading("slow")) == (True, None)
 
 
+def test_what_came_while_nobody_waited_and_was_dropped_since_is_loaded_again() -> None:
+    shelf, hold = Shelf(free_gb=2), threading.Event()
+    load = waiting_loader(hold)
+    encoders = Encoders(load, size_of=lambda name: GB, available=shelf.available, clock=lambda: shelf.now)
+    assert encoders.begin("slow", within_s=0.0) is not None
+    (coming,) = (thread for thread in threading.enumerate() if thread.name == "load-model")
+    hold.set()
+    coming.join(10)
+    shelf.now += 60
+    encoders.get("quick")
+    assert (encoders.is_loaded("slow"), encoders.begin("slow", within_s=10)) == (False, None)
+    assert encoders.is_loaded("slow")
+
+
 def test_two_who_ask_for_one_model_have_it_loaded_once() -> None:
     hold, loads = threading.Event(), []
 

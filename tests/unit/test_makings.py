@@ -67,3 +67,20 @@ def test_one_that_is_being_made_is_not_made_twice_and_can_be_cancelled() -> None
     end_all()
     assert making.list() == [Making("a", "fake", "cancelled")]
     assert created == []
+
+
+def test_one_that_was_cancelled_makes_nothing_for_the_next_of_its_name() -> None:
+    holds = {"slow": threading.Event(), "quick": threading.Event()}
+    created: list[tuple[str, str, str]] = []
+    making = makings(lambda *asked: created.append(asked), load=lambda model: holds[model].wait(10))
+    making.start("a", model="slow")
+    (slow,) = (thread for thread in threading.enumerate() if thread.name == "making")
+    making.cancel("a")
+    making.start("a", model="quick")
+    holds["slow"].set()
+    slow.join(10)
+    assert making.list() == [Making("a", "quick", "preparing")]
+    holds["quick"].set()
+    end_all()
+    assert created == [("a", "quick", "")]
+    assert making.list() == [Making("a", "quick", "done")]

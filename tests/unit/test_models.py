@@ -118,6 +118,22 @@ def test_a_cancelled_fetch_is_half_here(server: HubServer, models: Models, tmp_p
     assert models.state(NAME).state == "ready"
 
 
+def test_a_download_that_is_still_being_stopped_is_not_taken_for_a_new_one(server: HubServer, tmp_path: Path) -> None:
+    publish(server, tmp_path)
+    hub = Hub(endpoint=server.endpoint, cache_dir=tmp_path / "cache", pause_s=0.001)
+    models = Models(tmp_path / "models", bundled=tmp_path, hub=hub, ends_within_s=0.0)
+    server.held = {DATA: 100_000}
+    first = models.fetch(NAME)
+    assert server.holding.wait(20)
+    models.cancel(NAME)
+    with pytest.raises(Busy, match="is still being stopped"):
+        models.fetch(NAME)
+    server.release.set()
+    assert (first.state, models.wait_for(NAME).state) == ("running", "cancelled")
+    models.fetch(NAME)
+    assert models.wait_for(NAME).state == "done"
+
+
 def test_a_failed_fetch_says_why(server: HubServer, models: Models, tmp_path: Path) -> None:
     publish(server, tmp_path)
     server.statuses = {"config.json": [500] * 20}

@@ -92,6 +92,20 @@ def test_the_last_few_are_kept(reports: Reports) -> None:
     assert reports.get("my photos").id == ids[-1]
 
 
+def test_what_a_killed_process_was_writing_goes_with_the_old_ones(reports: Reports, tmp_path: Path) -> None:
+    folder = tmp_path / "reports" / "my photos"
+    folder.mkdir(parents=True)
+    for id in ("20261123T070000-00000a", "20261123T090000-00000a"):  # the second may be another process's, and alive
+        (folder / f".{id}.json").touch()
+    (folder / "0 my own.json").touch()
+    reports.keep(report())
+    assert sorted(path.name for path in folder.iterdir()) == [
+        ".20261123T090000-00000a.json",
+        "0 my own.json",
+        "20261123T080000-00000a.json",
+    ]
+
+
 @pytest.mark.parametrize("id", [None, "20261123T080000-ffffff", "../../etc/passwd", "x" * 10_000])
 def test_a_report_that_is_not_there_is_named(reports: Reports, id: str | None) -> None:
     with pytest.raises(ItemNotFound):
@@ -102,6 +116,8 @@ def test_a_damaged_report_is_passed_over(reports: Reports, tmp_path: Path) -> No
     reports.keep(report())
     (tmp_path / "reports" / "my photos" / "20261123T090000-00000a.json").write_text('{"format": 1}')
     (tmp_path / "reports" / "my photos" / "20261123T100000-00000a.json").write_text("torn {")
+    strange = to_json(report()) | {"overall": {"figures": []}}
+    (tmp_path / "reports" / "my photos" / "20261123T110000-00000a.json").write_text(json.dumps(strange))
     assert reports.get("my photos").id == "20261123T080000-00000a"
 
 

@@ -7,6 +7,7 @@ import { learnModels, loadingFigures, lookUp, size, watchModels } from "./models
 let view = null;
 let mayChange = false;
 let make = null; // what a model's button does
+let turn = 0; // of the names that are looked up: only the last one's answer is shown
 
 export function mountChooser(element, { makeWith }) {
   view = element;
@@ -173,8 +174,10 @@ async function find(form) {
   if (!name) return;
   fail(null);
   const place = form.querySelector(".found");
+  const mine = ++turn;
   place.replaceChildren("Looking it up…");
   const found = await lookUp(name);
+  if (mine !== turn) return;
   place.replaceChildren();
   if (found.error) return fail(found.error.message);
   const where = found.state === "needs_download" ? `${size(found.missing_bytes)} from ${found.where}` : "It is here";

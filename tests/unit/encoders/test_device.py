@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from search.encoders.device import Device, Gpu, choose_device, in_parts
+from search.encoders.device import Device, Gpu, choose_device, in_parts, moved
 from search.errors import ModelError
 
 GIB = 2**30
@@ -63,3 +63,13 @@ def test_what_is_run_already_is_not_run_again() -> None:
 def test_a_memory_without_room_for_one_row_is_said() -> None:
     with pytest.raises(ModelError, match="CUDA_VISIBLE_DEVICES"):
         in_parts(Memory(limit=0).run, 3, 4)
+
+
+class TooLarge:
+    def to(self, name: str) -> None:
+        raise torch.OutOfMemoryError(f"no room on {name}")
+
+
+def test_a_model_that_does_not_fit_is_said() -> None:
+    with pytest.raises(ModelError, match="CUDA_VISIBLE_DEVICES"):
+        moved(TooLarge(), "cuda")

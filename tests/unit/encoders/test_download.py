@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from search.encoders.download import Plan, fetch_model, plan_model
-from search.encoders.hub import Hub
+from search.encoders.fingerprint import write_whole
+from search.encoders.hub import Hub, HubFile, host_of, missing_bytes
 from search.encoders.hub_errors import Cancelled
 from search.encoders.load import find_model, load_encoder
 from search.encoders.names import parse_name
@@ -209,6 +210,45 @@ def test_a_broken_transfer_goes_on_where_it_broke(server: HubServer, hub: Hub, e
     assert (folder / "visual" / "model.onnx.data").read_bytes() == weights
 
 
+def test_a_line_that_breaks_again_and_again_brings_a_model_all_the_same(
+    server: HubServer, hub: Hub, export: Path, tmp_path: Path
+) -> None:
+    """However little comes each time, it is kept."""
+    weights = b"\1" * 2_000_000
+    (export / "visual" / "model.onnx.data").write_bytes(weights)
+    server.add_folder(REPO, export)
+    server.breaks = {"visual/model.onnx.data": [200_000] * 12}
+    told = fetch(NAME, hub, tmp_path)
+    assert told[-1][0] == told[-1][1]
+    folder = pinned_folder(NAME, models_dir=tmp_path / "models")
+    assert (folder / "visual" / "model.onnx.data").read_bytes() == weights
+
+
+def test_an_answer_that_ends_too_early_and_calls_itself_whole_is_gone_on_with(
+    server: HubServer, hub: Hub, export: Path, tmp_path: Path
+) -> None:
+    weights = b"\1" * 900_000
+    (export / "visual" / "model.onnx.data").write_bytes(weights)
+    server.add_folder(REPO, export)
+    server.cuts = {"visual/model.onnx.data": [300_000, 200_000]}
+    fetch(NAME, hub, tmp_path)
+    asked = [asked.range for asked in server.asked if asked.path == f"/{hashlib.sha256(weights).hexdigest()}"]
+    assert asked == ["", "bytes=300000-", "bytes=500000-"]
+    assert load(NAME, tmp_path).dim == 3
+
+
+@pytest.mark.parametrize("statuses", [[], [0, 416]])
+def test_a_file_that_is_shorter_than_said_is_not_kept(
+    server: HubServer, hub: Hub, export: Path, tmp_path: Path, statuses: list[int]
+) -> None:
+    server.add_folder(REPO, export)
+    server.served = {"config.json": b"{}"}
+    server.statuses = {"config.json": statuses}
+    with pytest.raises(ModelDamaged, match="2 bytes, another size than the hub said"):
+        fetch(NAME, hub, tmp_path)
+    assert not list((tmp_path / "cache").rglob("*.incomplete"))
+
+
 def test_a_server_that_knows_no_ranges_begins_again(server: HubServer, hub: Hub, export: Path, tmp_path: Path) -> None:
     weights = bytes(range(256)) * 8_000
     (export / "visual" / "model.onnx.data").write_bytes(weights)
@@ -265,7 +305,7 @@ def test_a_stopped_fetch_keeps_what_came(server: HubServer, hub: Hub, export: Pa
     thread.join(20)
     assert [type(error) for error in ended] == [Cancelled]
     left = plan(NAME, hub, tmp_path)
-    assert left.missing_bytes <= 3_000_000 - 1_000_000
+    assert 0 < left.missing_bytes < 3_000_000
     server.asked.clear()
     fetch(NAME, hub, tmp_path)
     (asked,) = (asked for asked in server.asked if asked.path == f"/{hashlib.sha256(weights).hexdigest()}")
@@ -294,6 +334,28 @@ def test_a_wrong_hash_deletes_the_file_and_says_so(
     server.served = {}
     fetch(NAME, hub, tmp_path)
     assert load(NAME, tmp_path).dim == 3
+
+
+def test_a_mirror_that_names_another_hash_later_brings_nothing_that_was_not_checked(
+    server: HubServer, hub: Hub, export: Path, tmp_path: Path
+) -> None:
+    server.add_folder(REPO, export)
+    server.etags = {TEXT: "e" * 64}
+    fetch(NAME, hub, tmp_path)
+    content = hashlib.sha256((export / TEXT).read_bytes()).hexdigest()
+    folder = pinned_folder(NAME, models_dir=tmp_path / "models")
+    assert (folder / TEXT).resolve().name == content
+    assert [asked.method for asked in server.asked if asked.path == f"/{content}"] == ["GET"]
+
+
+def test_a_hub_that_sends_elsewhere_than_to_a_network_is_not_followed(
+    server: HubServer, hub: Hub, export: Path, tmp_path: Path
+) -> None:
+    server.add_folder(REPO, export)
+    server.moved = {"config.json": "file:///etc/hostname"}
+    with pytest.raises(HubUnreachable):
+        fetch(NAME, hub, tmp_path)
+    assert len(server.contents_asked()) == 1
 
 
 def test_more_bytes_than_said_are_not_kept(server: HubServer, hub: Hub, export: Path, tmp_path: Path) -> None:
@@ -414,6 +476,58 @@ def test_what_answers_and_is_no_hub_is_said_to_be_none(server: HubServer, tmp_pa
     portal = Hub(endpoint=f"{server.storage}/api?", cache_dir=tmp_path / "cache")
     with pytest.raises(HubUnreachable, match="does not answer as a hub of models does"):
         plan(NAME, portal, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "siblings",
+    [
+        b'[{"rfilename": ["x"], "size": 1, "blobId": "%s"}]' % (b"b" * 40),
+        b"[" * 100_000,
+        b'[], "lastModified": 5',
+        b"[null]",
+    ],
+    ids=["a list", "deep", "no date", "no file"],
+)
+def test_a_listing_of_another_shape_is_one_sentence(
+    server: HubServer, hub: Hub, tmp_path: Path, siblings: bytes
+) -> None:
+    server.infos = {REPO: b'{"id": "a/b", "sha": "%s", "siblings": %s}' % (b"a" * 40, siblings)}
+    with pytest.raises(ModelError, match=r"does not answer as a hub of models does|its repository has no config\.json"):
+        plan(NAME, hub, tmp_path)
+
+
+def test_a_password_in_the_hubs_address_is_told_nobody(tmp_path: Path) -> None:
+    assert host_of(Hub(endpoint="https://me:secret@models.example:8443/hub")) == "models.example:8443"
+
+
+def test_a_file_whose_name_is_too_long_for_a_disk_is_missing_and_no_more(hub: Hub) -> None:
+    assert missing_bytes(hub, HubFile("a/b", "a" * 40, f"visual/{'a' * 300}.weight", 9, "b" * 40)) == 9
+
+
+def test_what_is_kept_of_a_model_is_refused_with_its_reason_and_leaves_nothing_behind(
+    server: HubServer, hub: Hub, export: Path, tmp_path: Path
+) -> None:
+    server.add_folder(REPO, export)
+    (tmp_path / "models").symlink_to(tmp_path / "gone")
+    with pytest.raises(ModelError) as refused:
+        fetch(NAME, hub, tmp_path)
+    assert (str(refused.value), refused.value.code) == (
+        f'What is kept of "{NAME}" can\'t be written (File exists): make the data folder writable.',
+        "model_error",
+    )
+    (tmp_path / "whole").mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_whole(tmp_path / "whole", "{}")
+    assert list(tmp_path.glob(".*")) == []
+
+
+def test_a_model_whose_file_was_cut_is_not_whole(server: HubServer, hub: Hub, export: Path, tmp_path: Path) -> None:
+    server.add_folder(REPO, export)
+    fetch(NAME, hub, tmp_path)
+    blob = (pinned_folder(NAME, models_dir=tmp_path / "models") / TEXT).resolve()
+    blob.write_bytes(blob.read_bytes()[:-1])
+    with pytest.raises(ModelNotDownloaded):
+        load(NAME, tmp_path)
 
 
 def test_a_model_larger_than_the_disk_is_refused_before_it_comes(

@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,6 +113,46 @@ def test_it_can_be_taken_back(folder: Path) -> None:
     assert remove_int8(folder)
     assert not remove_int8(folder)
     np.testing.assert_array_equal(load(folder).encode_texts(TEXTS), float32)
+
+
+def test_what_can_not_be_taken_back_is_not_said_to_be(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "model.onnx").touch()
+    (folder / "textual" / "int8").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ModelError, match="The model's folder can't be written: Cannot call rmtree on a symbolic link"):
+        remove_int8(folder)
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_a_network_that_is_links_to_the_hubs_cache_is_tried(
+    folder: Path, tmp_path: Path, link: Callable[[Path, Path], None]
+) -> None:
+    path, cache = folder / "textual" / "model.onnx", tmp_path / "cache"
+    onnx.save(onnx.load(path), path, save_as_external_data=True, location="weights", size_threshold=0)
+    cache.mkdir()
+    for file in (path, path.with_name("weights")):
+        file.rename(cache / f"blob of {file.name}")
+        link(cache / f"blob of {file.name}", file)
+    assert try_int8(load(folder), apart(folder), TEXTS, now=clock(int8_ms=5)).is_kept
+    load(folder)
+
+
+def test_a_network_that_is_none_any_more_is_one_sentence(folder: Path) -> None:
+    encoder, images = load(folder), apart(folder)
+    (folder / "textual" / "model.onnx").write_bytes(b"no network")
+    with pytest.raises(ModelError) as refused:
+        try_int8(encoder, images, TEXTS)
+    assert str(refused.value).startswith("The text tower can't be quantised: ")
+    assert str(folder) not in str(refused.value)
+
+
+def test_what_a_killed_trial_left_goes_with_the_next(folder: Path) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    for pid in (ended.pid, os.getpid()):
+        (folder / "textual" / f".int8-{pid}-left").mkdir()
+    try_int8(load(folder), apart(folder), TEXTS, now=clock(int8_ms=9))
+    assert [path.name for path in (folder / "textual").glob(".int8-*")] == [f".int8-{os.getpid()}-left"]
 
 
 def test_a_handful_of_images_proves_nothing(folder: Path) -> None:

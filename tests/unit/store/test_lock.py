@@ -55,3 +55,30 @@ def test_each_holder_has_a_token_of_its_own(tmp_path: Path) -> None:
 
 def test_nobody_holds_a_folder_that_nobody_opened(tmp_path: Path) -> None:
     assert read_holder(tmp_path) is None
+
+
+TAKE_WHERE_NOTHING_CAN_BE_WRITTEN = """
+import resource, signal, sys
+from pathlib import Path
+from search.errors import StoreUnavailable
+from store.lock import Lock, read_holder
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+try:
+    Lock(Path(sys.argv[1]))
+except StoreUnavailable as error:
+    print(error, read_holder(Path(sys.argv[1])))
+"""
+
+
+def test_a_lock_that_can_not_be_written_is_one_sentence_and_is_not_held(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", TAKE_WHERE_NOTHING_CAN_BE_WRITTEN, str(tmp_path)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert said == "The lock can't be written: File too large. None\n"
+
+
+def test_a_lock_given_back_keeps_its_block_for_a_full_disk(tmp_path: Path) -> None:
+    lock = Lock(tmp_path)
+    lock.close()
+    assert (tmp_path / "lock").stat().st_size > 40
+    assert (tmp_path / "lock").read_text().strip() == ""

@@ -246,7 +246,7 @@ def test_evaluate_asks_with_pictures_beside_the_labels(run: Run, tmp_path: Path)
     out = run("evaluate", "colours", "--queries", str(labels)).stdout
     assert "labels.csv: 1 query; 1 line left out" in out
     assert "recall@1              100.0 %\n" in out
-    assert "nowhere.png can't be read: No such file or directory." in out
+    assert " line 3: nowhere.png can't be read: No such file or directory." in out
 
 
 @pytest.mark.parametrize(
