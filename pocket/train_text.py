@@ -45,10 +45,10 @@ _WEIGHTS = {
     "alignment": 0.5,
     "lesson": 0.7,
     "found": 1.0,
-    "present": 0.05,
+    "present": 0.2,
 }
-_BANK = 300  # batches of images, each met again and again with new captions; with 100 the words learnt the images
-_FAR_ALONG = 2_000_000  # the number of the bank's first batch: none of the other stage's
+_BANK = 400  # batches of images, each met again and again with new captions; with 100 the words learnt the images
+_FAR_ALONG = 3_000_000  # the number of the bank's first batch: none of the other stage's
 _OWN_WORDS, _OTHER_WORDS = 160, 224  # of a lesson
 _BLENDS = 192  # as many between-words a step, some of which say nothing
 _AMONG = 12  # batches of the bank that a lesson's words are to find their images among

@@ -20,9 +20,10 @@ shirt shoe hat bag umbrella ball guitar
 # What anybody might look for in pictures of any kind: the yardstick for "nothing here fits well".
 ORDINARY_WORDS = tuple(_WORDS.split())
 
-# A best hit is weak where it is worse than the best hits of 39 in 40 ordinary words. Measured on the bundled gallery:
-# docs/decisions/0003-weak-answers-and-subtraction.md.
-ORDINARY_SHARE = 0.025
+# A best hit is weak where it is this many times further below what ordinary words find, at the median, than the upper
+# quartile of them is above. The lower half says little: it holds the words that the collection has nothing for.
+# Measured on the bundled gallery: docs/decisions/0003-weak-answers-and-subtraction.md.
+USUAL_SPREADS = 1.9
 
 # Fewer images say nothing about what is usual.
 LEAST_BACKGROUND = 50
@@ -43,4 +44,5 @@ def least_usual(words: Embeddings, background: Embeddings) -> float:
     """
     if len(background) < LEAST_BACKGROUND:
         return -1.0
-    return float(np.quantile((words @ background.T).max(axis=1), ORDINARY_SHARE))
+    median, upper = np.quantile((words @ background.T).max(axis=1), (0.5, 0.75))
+    return float(median - USUAL_SPREADS * (upper - median))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from search.ranking import LEAST_BACKGROUND, ORDINARY_SHARE, fits, least_usual
+from search.ranking import LEAST_BACKGROUND, USUAL_SPREADS, fits, least_usual
 
 VECTOR = np.array([1, 0], np.float32)
 
@@ -20,10 +20,11 @@ def test_without_a_background_everything_fits() -> None:
     assert fits([0.1], background()[:0].reshape(0, 2), VECTOR) == [1.0]
 
 
-def test_the_yardstick_is_what_few_ordinary_words_stay_below() -> None:
-    words = np.array([(np.cos(a), np.sin(a)) for a in np.linspace(0, np.pi / 2, 101)], np.float32)
+@pytest.mark.parametrize("lowest", [0.3, 0.0])
+def test_the_yardstick_lies_as_far_below_the_median_of_ordinary_words_as_the_upper_ones_vary(lowest: float) -> None:
+    words = background(lowest, 0.35, 0.4, 0.45, 0.5)
     usual = background(*[1.0] * LEAST_BACKGROUND)
-    assert least_usual(words, usual) == pytest.approx(np.cos(np.pi / 2 * (1 - ORDINARY_SHARE)), abs=1e-4)
+    assert least_usual(words, usual) == pytest.approx(0.4 - USUAL_SPREADS * 0.05)
 
 
 def test_only_the_best_hit_of_each_word_counts() -> None:

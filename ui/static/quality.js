@@ -45,14 +45,17 @@ const collection = () => session.query.collection;
 
 async function refresh() {
   const name = collection();
+  fail(null); // not later: what a click meanwhile had to say stays
   const [rights, answer] = await Promise.all([
     request("GET", "api/collections"),
     ask("report", { collection: name }),
   ]);
   if (name !== collection()) return;
   mayChange = !!rights.may_change;
-  fail(answer.error ? answer.error.message || "No connection to Sightline: is it still running?" : null);
-  if (answer.error) return showReport({ report: null, problem: answer.error });
+  if (answer.error) {
+    fail(answer.error.message || "No connection to Sightline: is it still running?");
+    return showReport({ report: null, problem: answer.error });
+  }
   if (!shown?.report || JSON.stringify(answer) !== JSON.stringify(shown)) showReport(answer);
   showActions();
   followRuns();
