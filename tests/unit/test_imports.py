@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("search", "store", "ui", "settings", "app", "pocket", "bench")
+ROOMS = ("search", "store", "ui", "settings", "app", "deploy", "pocket", "bench")
 
 
 def rows(heading: str) -> Iterator[tuple[set[str], set[str]]]:

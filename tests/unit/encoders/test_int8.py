@@ -52,9 +52,12 @@ def apart(folder: Path) -> np.ndarray:
 
 
 def all_alike(folder: Path) -> np.ndarray:
-    """Images that differ by less than int8 can tell."""
-    images = load(folder).encode_texts(["red"]) + np.random.default_rng(6).normal(0, 1e-5, (500, DIM))
-    return np.asarray(images / np.linalg.norm(images, axis=1, keepdims=True), dtype=np.float32)
+    """Images that differ only across what the texts say: what int8 gets wrong decides which of them come first."""
+    texts = load(folder).encode_texts(TEXTS)
+    noise = np.random.default_rng(6).normal(0, 0.05, (500, DIM))
+    basis, _ = np.linalg.qr(texts.T)  # (DIM, texts)
+    images = texts[0] + noise - noise @ basis @ basis.T
+    return np.asarray(images / np.linalg.norm(texts[0] + noise, axis=1).max(), dtype=np.float32)
 
 
 def clock(*, int8_ms: float) -> Callable[[], float]:
@@ -88,7 +91,7 @@ def test_what_is_not_faster_is_not_kept(folder: Path) -> None:
 
 def test_what_finds_something_else_is_not_kept(folder: Path) -> None:
     trial = try_int8(load(folder), all_alike(folder), TEXTS, now=clock(int8_ms=5))
-    assert trial.overlap < 0.95
+    assert trial.overlap < 0.5
     assert not trial.is_kept
     assert not (folder / INT8).exists()
 
