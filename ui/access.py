@@ -36,7 +36,7 @@ class Caller:
 class Access:
     host: str  # that we listen on
     token: str = ""  # of the data folder's lock; empty: nobody has one
-    sources: Sequence[Path] = ()  # folders that may be indexed in place
+    sources: Sequence[Path] = ()  # folders that may be indexed in place by who calls from elsewhere
 
     @property
     def is_local(self) -> bool:
@@ -80,12 +80,18 @@ class Access:
         """Whether the caller may have a file or folder of this machine indexed in place."""
         if not self.may_change(caller):
             return False
-        resolved = path.resolve()
-        return (
-            self.is_local
-            or self._has_token(caller)
-            or any(resolved.is_relative_to(source.resolve()) for source in self.sources)
-        )
+        if self._is_here(caller):
+            return True
+        try:
+            resolved = path.resolve()
+        except (OSError, RuntimeError):  # links that lead round in a circle
+            return False
+        return any(resolved.is_relative_to(source.resolve()) for source in self.sources)
+
+    def _is_here(self, caller: Caller) -> bool:
+        """Whether the request was made on this machine, where its sender can read the files anyway."""
+        address = caller.address or ""
+        return (is_loopback(address) or address == self.host) and not any(name in caller.headers for name in _FORWARDED)
 
     def _has_token(self, caller: Caller) -> bool:
         given = caller.headers.get(TOKEN_HEADER, "")

@@ -173,7 +173,9 @@ def _paths(request: Request, service: Service, value: object) -> tuple[str, ...]
         if not isinstance(entry, str) or "\0" in entry or len(entry) > 4_096 or not Path(entry).is_absolute():
             raise BadQuery('Each of "paths" must be an absolute path, such as /home/me/photos.')
         if not service.access.may_name_path(caller, Path(entry)):
-            raise NotAllowed("That folder may not be indexed from here; SIGHTLINE_SOURCES lists those that may.")
+            raise NotAllowed(
+                "That path may not be indexed from another machine: SIGHTLINE_SOURCES lists the folders that may be."
+            )
         paths.append(entry)
     return tuple(paths)
 

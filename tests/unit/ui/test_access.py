@@ -88,8 +88,27 @@ def test_everybody_reaches_a_server_that_listens_wider() -> None:
     assert WIDE.check_reach(caller(host="photos.example", origin="https://photos.example")) is None
 
 
-def test_a_path_may_be_named_on_loopback_and_with_the_token_only() -> None:
+def test_any_path_may_be_named_on_this_machine() -> None:
+    token = {TOKEN_HEADER: "secret"}
     assert LOCAL.may_name_path(caller(), Path("/anywhere"))
-    assert WIDE.may_name_path(caller(**{TOKEN_HEADER: "secret"}), Path("/anywhere"))
-    assert not WIDE.may_name_path(caller(), Path("/srv/photos/a.jpg"))
+    assert WIDE.may_name_path(caller(**token), Path("/anywhere"))
+    lan = Access(host="10.0.0.1", token="secret")
+    assert lan.may_name_path(caller(address="10.0.0.1", **token), Path("/anywhere"))
     assert not LOCAL.may_name_path(caller(origin="https://evil.example"), Path("/anywhere"))
+    assert not WIDE.may_name_path(caller(), Path("/srv/photos/a.jpg"))
+
+
+@pytest.mark.parametrize("elsewhere", [{"address": "10.0.0.9"}, {"x_forwarded_for": "10.0.0.9"}])
+def test_from_elsewhere_the_token_opens_only_the_folders_that_are_set(
+    tmp_path: Path, elsewhere: dict[str, str]
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "out").symlink_to(tmp_path)
+    (photos / "round").symlink_to(photos / "round")
+    access = Access(host="0.0.0.0", token="secret", sources=(photos,))
+    sender = caller(**elsewhere, **{TOKEN_HEADER: "secret"})
+    allowed = [name for name in ("", "a", "../other", "out", "round/a") if access.may_name_path(sender, photos / name)]
+    assert allowed == ["", "a"]
+    assert not Access(host="0.0.0.0", token="secret").may_name_path(sender, photos)
+    assert not access.may_name_path(caller(**elsewhere), photos)
