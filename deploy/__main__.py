@@ -1,0 +1,110 @@
+"""`python -m deploy`: one command line for three targets and eight verbs."""
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from deploy.clients import open_clients, told
+from deploy.config import SECTIONS, Config, read_config
+from deploy.errors import BadConfig, DeployError, Refused
+
+VERBS = {
+    "plan": "say what would change and what it costs a month; change nothing",
+    "up": "make everything, or bring it to what deploy.toml says",
+    "status": "say what runs and how it is",
+    "logs": "show the log",
+    "smoke": "ask golden queries and compare the answers",
+    "update": "bring a new image or release; smoke it; roll back by itself when that fails",
+    "rollback": "go back to what ran before",
+    "down": "take the service away; never the data",
+}
+BAD_CONFIG, STOPPED_BY_CTRL_C = 2, 130
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        config = read_config(options.config, options.target)
+        aws = open_clients(config.deploy)
+        smoke = partial(_smoke, config, options.target, aws)
+        verb: Callable[..., None] = smoke
+        if options.verb != "smoke":
+            verb = partial(_verb(options), config, aws, say, asker(options.yes))
+        more: dict[str, object] = {}
+        if options.verb in ("up", "update", "rollback"):
+            more = {"wait": time.sleep, "run": run, "smoke": smoke}
+        elif options.verb == "down":
+            more = {"wait": time.sleep}
+        elif options.verb == "logs":
+            more = {"wait": time.sleep, "since_s": options.since_minutes * 60, "follow": options.follow}
+        with told():
+            verb(**more)
+    except DeployError as error:
+        print(error, file=sys.stderr)
+        return BAD_CONFIG if isinstance(error, BadConfig) else 1
+    except KeyboardInterrupt:
+        print("Stopped here; what was begun goes on at AWS. The same command waits for it.", file=sys.stderr)
+        return STOPPED_BY_CTRL_C
+    return 0
+
+
+def _verb(options: argparse.Namespace) -> Callable[..., None]:
+    verb: Callable[..., None] = getattr(import_module(f"deploy.{options.target}"), options.verb)
+    return verb
+
+
+def _smoke(config: Config, target: str, aws: Callable[[str], Any]) -> None:
+    import_module("deploy.smoke").run(config, target, aws, say)
+
+
+def asker(yes: bool) -> Callable[[str, str], bool]:
+    """Asks a question; true where the answer is the word that is wanted. `yes`: everything is agreed to beforehand."""
+
+    def ask(question: str, wanted: str) -> bool:
+        if yes:
+            return True
+        if not sys.stdin.isatty():
+            raise Refused("Nothing was changed: nobody can be asked here. Add --yes to agree beforehand.")
+        return input(f"{question} Type {wanted}: ").strip() == wanted
+
+    return ask
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m deploy", description="Run Sightline on ECS, SageMaker or a Space.")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for name, purpose in VERBS.items():
+        verb = verbs.add_parser(name, help=purpose, description=purpose)
+        verb.add_argument("--target", choices=sorted(SECTIONS), required=True)
+        verb.add_argument("--config", type=Path, default=Path("deploy.toml"), metavar="FILE")
+        verb.add_argument("--yes", action="store_true", help="do not ask")
+        if name == "logs":
+            verb.add_argument("--since-minutes", type=int, default=15, metavar="N")
+            verb.add_argument("--follow", action="store_true", help="go on until Ctrl-C")
+    return parser
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
+def run(program: Sequence[str], given: str = "") -> str:
+    """What the program printed; `given` goes to its standard input. Raises: Refused."""
+    try:
+        done = subprocess.run(program, input=given, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise Refused(f"{program[0]} is not installed.") from None
+    if done.returncode:
+        raise Refused(f"`{' '.join(program[:3])} …` failed: {(done.stderr.strip() or done.stdout.strip())[-500:]}")
+    return done.stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,88 @@
+"""AWS clients by service name, and what their errors mean in words."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+from deploy.config import Deploy
+from deploy.errors import DeployError, Refused
+
+CONNECT_TIMEOUT_S = 10
+READ_TIMEOUT_S = 65  # InvokeEndpoint may take 60
+ATTEMPTS = 8  # with botocore's own pauses: throttling of the control plane passes within a minute
+THROTTLED = ("Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded")
+DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError")
+EXPIRED = ("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException")
+
+
+def open_clients(deploy: Deploy) -> Callable[[str], Any]:
+    """Clients are made when they are first asked for. The price list answers in three regions only."""
+
+    @cache
+    def client(service: str) -> Any:
+        import boto3
+        from botocore.config import Config
+
+        options = Config(
+            retries={"mode": "standard", "max_attempts": ATTEMPTS},
+            connect_timeout=CONNECT_TIMEOUT_S,
+            read_timeout=READ_TIMEOUT_S,
+            user_agent_extra="sightline-deploy",
+        )
+        region = price_list_region(deploy.region) if service == "pricing" else deploy.region
+        return boto3.client(service, region_name=region, config=options)
+
+    return client
+
+
+def price_list_region(region: str) -> str:
+    """https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/using-price-list-query-api.html, "Endpoints"."""
+    nearest = {"eu": "eu-central-1", "ap": "ap-south-1"}
+    return nearest.get(region.split("-")[0], "us-east-1")
+
+
+def check_account(deploy: Deploy, aws: Callable[[str], Any]) -> str:
+    """The account that the credentials belong to. Raises: Refused, where deploy.toml names another."""
+    account = str(aws("sts").get_caller_identity()["Account"])
+    if deploy.account and account != deploy.account:
+        raise Refused(
+            f"The credentials belong to account {account}, and [deploy] account is {deploy.account}:"
+            " choose the right profile with AWS_PROFILE."
+        )
+    return account
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Turns botocore's errors into sentences. Raises: Refused, DeployError."""
+    from botocore import exceptions
+
+    try:
+        yield
+    except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError, exceptions.ProfileNotFound) as error:
+        raise Refused("No AWS credentials were found: run `aws configure sso`, or set AWS_PROFILE.") from error
+    except (
+        exceptions.SSOTokenLoadError,
+        exceptions.UnauthorizedSSOTokenError,
+        exceptions.TokenRetrievalError,
+    ) as error:
+        raise Refused("The sign-in has expired: run `aws sso login`.") from error
+    except exceptions.ClientError as error:
+        raise in_words(error) from error
+    except (exceptions.EndpointConnectionError, exceptions.ConnectTimeoutError) as error:
+        raise DeployError(f"AWS can't be reached: {error}. Look at the network and at [deploy] region.") from error
+    except exceptions.BotoCoreError as error:
+        raise DeployError(f"The call to AWS failed: {error}.") from error
+
+
+def in_words(error: Any) -> DeployError:
+    code, said = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
+    operation = error.operation_name
+    if code in EXPIRED:
+        return Refused("The credentials have expired or are not valid: run `aws sso login`, or renew them.")
+    if code in DENIED:
+        return Refused(f"{operation} is not allowed: {said} deploy/operator-policy.json lists what is needed.")
+    if code in THROTTLED:
+        return DeployError(f"AWS throttled {operation} {ATTEMPTS} times: run the same command again in a minute.")
+    return DeployError(f"{operation} failed: {said} ({code}).")

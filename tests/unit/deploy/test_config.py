@@ -1,0 +1,144 @@
+"""deploy.toml is read whole, or refused with one sentence that names section, key, value and expected form."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.config import Deploy, Ecs, Image, checked, read_config
+from deploy.errors import BadConfig
+
+CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/11111111-2222-3333-4444-555555555555"
+
+
+def document(**sections: dict[str, Any]) -> dict[str, Any]:
+    """A good file, with keys put over it."""
+    good: dict[str, dict[str, Any]] = {
+        "deploy": {"name": "sightline", "region": "eu-central-1"},
+        "image": {"source": "sightline:0.1.0", "tag": "0.1.0-3f2c1d0"},
+        "ecs": {"certificate_arn": CERTIFICATE, "domain": "images.example.com"},
+    }
+    return good | {name: good.get(name, {}) | keys for name, keys in sections.items()}
+
+
+def test_a_small_file_gives_the_defaults() -> None:
+    config = checked(document(), "ecs")
+    assert config.deploy == Deploy(name="sightline", region="eu-central-1")
+    assert config.image == Image(source="sightline:0.1.0", tag="0.1.0-3f2c1d0")
+    assert config.ecs == Ecs(certificate_arn=CERTIFICATE, domain="images.example.com")
+    assert (config.ecs.mode, config.ecs.min_tasks, config.ecs.origins) == ("readers", 2, ())
+    assert config.sagemaker is None
+
+
+def test_a_list_becomes_a_tuple() -> None:
+    ecs = checked(document(ecs={"origins": ["https://a.example", "https://b.example:8443"]}), "ecs").ecs
+    assert ecs is not None
+    assert ecs.origins == ("https://a.example", "https://b.example:8443")
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "expected"),
+    [
+        ("deploy", "name", "Sightline", "expected 2 to 24 small letters, digits and hyphens, a letter first."),
+        ("deploy", "name", "a" * 25, "expected 2 to 24 small letters, digits and hyphens, a letter first."),
+        ("deploy", "region", "Frankfurt", "expected a region such as eu-central-1."),
+        ("deploy", "account", "12345", "expected the account's 12 digits."),
+        ("image", "tag", "-x", "expected a tag that no other image has, such as 0.1.0-3f2c1d0."),
+        ("image", "tag", "latest", "expected a tag that no other image has, because tags never move."),
+        ("image", "engine", "podman", "expected one of auto, docker, buildah, skopeo."),
+        ("release", "uri", "https://bucket/x", "expected s3://bucket/prefix of a release that is there already."),
+        ("release", "path", "no/such", "expected a release that is there; `release build` makes one."),
+        ("ecs", "certificate_arn", "certificate", "expected the ARN of a certificate in ACM."),
+        ("ecs", "domain", "https://x.example", "expected the name that people type, such as images.example.com."),
+        ("ecs", "mode", "both", "expected one of readers, writer."),
+        ("ecs", "cpu", "2048", "expected a whole number from 256 to 16,384."),
+        ("ecs", "cpu", True, "expected a whole number from 256 to 16,384."),
+        ("ecs", "cpu", 3000, "expected one of 256, 512, 1024, 2048, 4096, 8192, 16384."),
+        ("ecs", "disk_gb", 20, "expected a whole number from 21 to 200."),
+        ("ecs", "stop_timeout_s", 121, "expected a whole number from 2 to 120."),
+        ("ecs", "log_days", 31, "expected one of 1, 3, 5, 7, 14, 30, "),
+        ("ecs", "nat_gateway", 1, "expected true or false."),
+        ("ecs", "origins", "https://a.example", "expected a list of origins such as https://example.com."),
+        ("ecs", "origins", ["a.example"], "expected a list of origins such as https://example.com."),
+        (
+            "ecs",
+            "vpc_cidr",
+            "10.20.0.1/16",
+            "expected an IPv4 network such as 10.20.0.0/16 (10.20.0.1/16 has host bits set).",
+        ),
+        ("ecs", "vpc_cidr", "8.8.0.0/16", "expected a private network from /16 to /24."),
+        ("ecs", "allowed_cidr", "300.0.0.0/8", "expected an IPv4 network such as 10.20.0.0/16 ("),
+        ("alarms", "email", "oncall", "expected an address such as oncall@example.com."),
+        ("alarms", "errors_percent", 0, "expected a number from 0.1 to 100.0."),
+        ("sagemaker", "instance_type", "c7i.large", "expected an instance such as ml.c7i.large."),
+        ("space", "sdk", "static", "expected one of gradio, docker."),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_form(section: str, key: str, value: object, expected: str) -> None:
+    with pytest.raises(BadConfig) as refused:
+        checked(document(**{section: {key: value}}), "ecs")
+    assert str(refused.value).startswith(f"[{section}] {key} = {value!r}: ")
+    assert expected in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("sections", "sentence"),
+    [
+        ({"ecs": {"cpus": 1}}, "[ecs] cpus is not a key of this section; known are certificate_arn, domain, mode"),
+        ({"esc": {}}, "[esc] is not a section of deploy.toml; known are deploy, image, release, alarms, ecs"),
+        ({"image": {"digest": "sha256:" + "0" * 64}}, "[image] digest names an image that is there already"),
+        ({"release": {"path": ".", "uri": "s3://bucket/releases/a"}}, "[release] path and uri are both there"),
+        ({"ecs": {"memory_mb": 2048}}, "[ecs] memory_mb = 2048: expected one of 4096, 5120"),
+        ({"deploy": {"region": "us-east-1"}}, "[ecs] certificate_arn is in eu-central-1: expected one in us-east-1"),
+        ({"ecs": {"drain_s": 58}}, "[ecs] drain_s = 58: expected at least 5 seconds less than stop_timeout_s = 60"),
+        ({"ecs": {"min_tasks": 9}}, "[ecs] min_tasks = 9: expected no more than max_tasks = 6"),
+        ({"sagemaker": {"min_instances": 5}}, "[sagemaker] min_instances = 5: expected no more than max_instances = 4"),
+        ({"ecs": {"vpc_id": "vpc-0a1b2c3d"}}, "[ecs] vpc_id is there: expected vpc_id, load_balancer_subnets and"),
+        (
+            {
+                "ecs": {
+                    "vpc_id": "vpc-0a1b2c3d",
+                    "load_balancer_subnets": ["subnet-0a1b2c3d"],
+                    "task_subnets": ["subnet-0a1b2c3d"],
+                }
+            },
+            "[ecs] load_balancer_subnets: expected at least two, in two availability zones.",
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_refused(sections: dict[str, dict[str, Any]], sentence: str) -> None:
+    with pytest.raises(BadConfig) as refused:
+        checked(document(**sections), "ecs")
+    assert str(refused.value).startswith(sentence)
+
+
+def test_an_image_is_to_be_pushed_or_is_there() -> None:
+    with pytest.raises(BadConfig, match=r"^\[image\] source and tag are missing: expected both, or the digest"):
+        checked(document() | {"image": {"source": "sightline:0.1.0"}}, "ecs")
+
+
+def test_the_target_needs_its_section() -> None:
+    with pytest.raises(BadConfig, match=r"^\[sagemaker\] is missing: the target sagemaker needs this section\.$"):
+        checked(document(), "sagemaker")
+
+
+def test_a_key_without_a_default_must_be_there() -> None:
+    with pytest.raises(BadConfig, match=r"^\[ecs\] domain is missing: expected the name that people type"):
+        checked(document() | {"ecs": {"certificate_arn": CERTIFICATE}}, "ecs")
+
+
+def test_a_space_needs_no_image() -> None:
+    config = checked({"deploy": {"name": "sightline", "region": "eu-central-1"}, "space": {}}, "space")
+    assert config.space is not None
+    assert config.space.folder == "build/space"
+
+
+def test_a_file_that_is_not_there_says_what_to_copy(tmp_path: Path) -> None:
+    with pytest.raises(BadConfig, match=r"Copy deploy/deploy\.example\.toml to it"):
+        read_config(tmp_path / "deploy.toml", "ecs")
+
+
+def test_a_file_that_is_no_toml_says_where(tmp_path: Path) -> None:
+    (tmp_path / "deploy.toml").write_text("[deploy]\nname = sightline\n", encoding="utf-8")
+    with pytest.raises(BadConfig, match=r"can't be read: Invalid value \(at line 2, column 8\)"):
+        read_config(tmp_path / "deploy.toml", "ecs")
