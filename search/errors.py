@@ -4,6 +4,7 @@ SearchError
 ├── BadQuery            EmptyQuery · QueryTooLong · UnknownField
 ├── BadImage            UnreadableImage · ImageTooLarge · UnsupportedFormat
 ├── SourceError
+├── StorageError        StorageNotFound · StorageRefused · StorageUnreachable · StorageConflict
 ├── CollectionError     CollectionNotFound · CollectionExists · EncoderMismatch · ReadOnly · StoreBusy
 │                       StoreUnavailable · DiskFull
 ├── JobNotFound
@@ -59,6 +60,34 @@ class UnsupportedFormat(BadImage):
 
 class SourceError(SearchError):
     code = "source_error"
+
+
+class StorageError(SearchError):
+    """What is kept outside this machine, in S3."""
+
+    code = "storage_error"
+
+
+class StorageNotFound(StorageError):
+    code = "storage_not_found"
+
+
+class StorageRefused(StorageError):
+    """By its owner's rules, or for want of credentials."""
+
+    code = "storage_refused"
+
+
+class StorageUnreachable(StorageError):
+    """It did not answer, or not to the end: the same may work later."""
+
+    code = "storage_unreachable"
+
+
+class StorageConflict(StorageError):
+    """Another process wrote what this one was about to write."""
+
+    code = "storage_conflict"
 
 
 class CollectionError(SearchError):

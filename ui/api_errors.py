@@ -59,6 +59,9 @@ STATUS: Mapping[type[errors.SearchError], int] = {
     errors.BadQuery: 422,
     errors.BadImage: 422,
     errors.SourceError: 422,
+    errors.StorageNotFound: 404,
+    errors.StorageConflict: 409,
+    errors.StorageError: 503,  # it is the server's storage, whoever asks
     errors.CollectionError: 422,  # an unusable name
     errors.Busy: 429,
     NotReady: 503,
