@@ -1,29 +1,72 @@
-# One image, three duties: `ui` (default), `serve` (SageMaker) and the commands; no torch inside.
+# One image, three duties: `ui` (the default), `serve` (SageMaker) and the commands; docs/container.md says how to build it.
+# Targets: `serve` (the default, without torch) and `full` (torch and open_clip, for other models and GPUs).
 ARG BASE_IMAGE=docker.io/library/python:3.11-slim-bookworm
+ARG MODEL_STAGE=packages
 
 FROM ${BASE_IMAGE} AS packages
 COPY requirements-serve.txt /tmp/
 RUN python3 -m venv /opt/sightline/venv \
  && /opt/sightline/venv/bin/pip install --no-cache-dir --disable-pip-version-check -r /tmp/requirements-serve.txt \
+ && /opt/sightline/venv/bin/pip uninstall --yes --quiet pip setuptools
+
+FROM ${BASE_IMAGE} AS packages-full
+ARG TORCH_INDEX
+COPY requirements-serve.txt requirements.txt /tmp/
+RUN python3 -m venv /opt/sightline/venv \
+ && /opt/sightline/venv/bin/pip install --no-cache-dir --disable-pip-version-check \
+    ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} -r /tmp/requirements.txt \
  && /opt/sightline/venv/bin/pip uninstall --yes --quiet pip
 
-FROM ${BASE_IMAGE}
-LABEL org.opencontainers.image.title="Sightline" \
-      org.opencontainers.image.licenses="Apache-2.0" \
-      com.amazonaws.sagemaker.capabilities.accept-bind-to-port="true"
-COPY --from=packages /opt/sightline/venv /opt/sightline/venv
+FROM ${BASE_IMAGE} AS code
 WORKDIR /opt/sightline/app
 COPY app.py settings.py LICENSE ./
 COPY search search
 COPY store store
 COPY ui ui
 COPY pocket pocket
-# Compiled here because the root may be read-only later; the data folder takes any uid.
-RUN python3 -m compileall -q . && mkdir -m 1777 /data
+# Here, because the root may be read-only later.
+RUN python3 -m compileall -q .
+
+# Another model than the bundled one, as an exported folder: the only stage that asks a model hub for anything.
+FROM ${MODEL_STAGE} AS model
+ARG SIGHTLINE_MODEL
+ARG HF_ENDPOINT
+COPY --from=code /opt/sightline/app /opt/sightline/app
+WORKDIR /opt/sightline/app
+RUN mkdir /opt/sightline/model && if [ "${SIGHTLINE_MODEL:-pocket}" != pocket ]; then \
+      export PATH=/opt/sightline/venv/bin:$PATH SIGHTLINE_DATA_DIR=/tmp/data HF_HUB_CACHE=/tmp/hub \
+      && python app.py model fetch --yes "$SIGHTLINE_MODEL" \
+      && python app.py release build --model-only "$SIGHTLINE_MODEL" /tmp/release \
+      && cp -R /tmp/release/model/. /opt/sightline/model; fi
+
+FROM ${BASE_IMAGE} AS base
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+ARG SIGHTLINE_MODEL
+LABEL org.opencontainers.image.title="Sightline" \
+      org.opencontainers.image.description="Search your own images by meaning." \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      com.amazonaws.sagemaker.capabilities.accept-bind-to-port="true"
+# The data folder takes any uid.
+RUN mkdir -m 1777 /data
+WORKDIR /opt/sightline/app
 ENV PATH=/opt/sightline/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp \
-    SIGHTLINE_HOST=0.0.0.0 SIGHTLINE_DATA_DIR=/data HF_HUB_CACHE=/data/hub
+    SIGHTLINE_HOST=0.0.0.0 SIGHTLINE_DATA_DIR=/data HF_HUB_CACHE=/data/hub \
+    SIGHTLINE_MODEL=${SIGHTLINE_MODEL:+/opt/sightline/model}
 VOLUME /data
 EXPOSE 7860 8080
 ENTRYPOINT ["python", "app.py"]
 CMD ["ui"]
+
+FROM base AS full
+COPY --from=packages-full /opt/sightline/venv /opt/sightline/venv
+COPY --from=code /opt/sightline/app /opt/sightline/app
+COPY --from=model /opt/sightline/model /opt/sightline/model
+
+FROM base AS serve
+COPY --from=packages /opt/sightline/venv /opt/sightline/venv
+COPY --from=code /opt/sightline/app /opt/sightline/app
+COPY --from=model /opt/sightline/model /opt/sightline/model

@@ -3,9 +3,9 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check
 STAMPS = .venv/.stamps
 
-.PHONY: help run full test test-models check fix bench pictures clean
+.PHONY: help run full test test-models image-test check fix bench pictures clean
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
 
 run: $(STAMPS)/serve  ## set up and open the app on http://127.0.0.1:7860
 	@.venv/bin/python app.py ui
@@ -17,6 +17,9 @@ test: $(STAMPS)/dev $(STAMPS)/browser  ## set up and pass every test
 
 test-models: $(STAMPS)/dev  ## export whole architectures with random weights: half an hour, 12 GB of memory
 	@.venv/bin/python -m pytest -m models tests/contract/test_full_models.py
+
+image-test:  ## build the image with docker or buildah and test it inside, as three users, read-only, without network
+	@tests/container/run_image.sh $(TARGETS) -- $(BUILD_OPTIONS)
 
 check: $(STAMPS)/dev  ## format, lint, types
 	@.venv/bin/ruff format --check .
