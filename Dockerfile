@@ -1,7 +1,6 @@
 # One image, three duties: `ui` (the default), `serve` (SageMaker) and the commands; docs/container.md says how to build it.
 # Targets: `serve` (the default, without torch) and `full` (torch and open_clip, for other models and GPUs).
 ARG BASE_IMAGE=docker.io/library/python:3.11-slim-bookworm
-ARG MODEL_STAGE=packages
 
 FROM ${BASE_IMAGE} AS packages
 COPY requirements-serve.txt /tmp/
@@ -27,17 +26,20 @@ COPY pocket pocket
 # Here, because the root may be read-only later.
 RUN python3 -m compileall -q .
 
-# Another model than the bundled one, as an exported folder: the only stage that asks a model hub for anything.
-FROM ${MODEL_STAGE} AS model
+# Another model than the bundled one, as an exported folder: the only stages that ask a model hub for anything.
+FROM packages AS model
 ARG SIGHTLINE_MODEL
 ARG HF_ENDPOINT
 COPY --from=code /opt/sightline/app /opt/sightline/app
-WORKDIR /opt/sightline/app
-RUN mkdir /opt/sightline/model && if [ "${SIGHTLINE_MODEL:-pocket}" != pocket ]; then \
-      export PATH=/opt/sightline/venv/bin:$PATH SIGHTLINE_DATA_DIR=/tmp/data HF_HUB_CACHE=/tmp/hub \
-      && python app.py model fetch --yes "$SIGHTLINE_MODEL" \
-      && python app.py release build --model-only "$SIGHTLINE_MODEL" /tmp/release \
-      && cp -R /tmp/release/model/. /opt/sightline/model; fi
+COPY deploy/bake_model.sh /tmp/
+RUN sh /tmp/bake_model.sh
+
+FROM packages-full AS model-full
+ARG SIGHTLINE_MODEL
+ARG HF_ENDPOINT
+COPY --from=code /opt/sightline/app /opt/sightline/app
+COPY deploy/bake_model.sh /tmp/
+RUN sh /tmp/bake_model.sh
 
 FROM ${BASE_IMAGE} AS base
 ARG VERSION=0.1.0
@@ -64,7 +66,7 @@ CMD ["ui"]
 FROM base AS full
 COPY --from=packages-full /opt/sightline/venv /opt/sightline/venv
 COPY --from=code /opt/sightline/app /opt/sightline/app
-COPY --from=model /opt/sightline/model /opt/sightline/model
+COPY --from=model-full /opt/sightline/model /opt/sightline/model
 
 FROM base AS serve
 COPY --from=packages /opt/sightline/venv /opt/sightline/venv

@@ -6,7 +6,7 @@ here=$(cd "$(dirname "$0")" && pwd) app=/opt/sightline/app tests=/tmp/container-
 targets=() options=()
 while (($#)); do if [[ $1 == -- ]]; then shift; options=("$@"); break; fi; targets+=("$1"); shift; done
 ((${#targets[@]})) || targets=(serve)
-inside="cd $tests && SIGHTLINE_APP=$app exec python -B -m unittest -v test_duties"
+inside="cd $tests && APP_UNDER_TEST=$app exec python -B -m unittest -v test_duties"
 
 with_docker() { # IMAGE UID
   docker run --rm --read-only --network none --cap-drop ALL --user "$2" --tmpfs /tmp:mode=1777,exec \

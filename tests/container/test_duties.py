@@ -1,6 +1,6 @@
 """What the program promises wherever it runs, asked from outside; inside an image too, where there is no pytest.
 
-Nothing but the standard library: `python -m unittest test_duties` in the image, with SIGHTLINE_APP naming its folder.
+Nothing but the standard library: `python -m unittest test_duties` in the image, with APP_UNDER_TEST naming its folder.
 """
 
 import base64
@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-APP = Path(os.environ.get("SIGHTLINE_APP") or Path(__file__).parents[2])
+APP = Path(os.environ.get("APP_UNDER_TEST") or Path(__file__).parents[2])
 STARTS_WITHIN_S = 60.0
 
 
