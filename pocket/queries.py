@@ -116,13 +116,20 @@ def _unanswerable() -> Iterator[Row]:
         yield text, "unanswerable", []
 
 
+def words_of(kind: str) -> str:
+    """Whether the model was trained on a query's words, which splits the share that is flagged wrongly."""
+    if kind == "unanswerable":
+        return "trained, no image"
+    return "never trained" if kind == "held_out" else "trained"
+
+
 def main() -> None:
     with QUERIES_FILE.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["query", "kind", "relevant"])
+        writer.writerow(["query", "kind", "words", "relevant"])
         kinds: dict[str, int] = {}
         for text, kind, ids in rows():
-            writer.writerow([text, kind, " ".join(ids)])
+            writer.writerow([text, kind, words_of(kind), " ".join(ids)])
             kinds[kind] = kinds.get(kind, 0) + 1
     print(" ".join(f"{kind}={count}" for kind, count in kinds.items()))
 

@@ -1,7 +1,7 @@
 """How a report differs from an earlier one that was asked the same labels, query by query; it keeps none."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from search import intervals, measures
 from search.intervals import Estimate
@@ -13,7 +13,7 @@ from search.report import Report
 class Comparison:
     """Each figure's change with its interval: paired, so that hard queries weigh on both alike."""
 
-    before: Report
+    before: Report  # without its outcomes
     queries: int  # asked both times
     changes: Mapping[str, Estimate]  # later − earlier
 
@@ -46,7 +46,7 @@ def compare(report: Report, before: Report) -> Comparison | None:
         change = _flags_change(after, then, answerable=answerable)
         if change is not None:
             changes[name] = change
-    return Comparison(before, len(pairs), changes)
+    return Comparison(replace(before, outcomes=()), len(pairs), changes)
 
 
 def _flags_change(after: Sequence[Outcome], before: Sequence[Outcome], *, answerable: bool) -> Estimate | None:

@@ -82,15 +82,13 @@ def _ask(engine: SearchEngine, query: LabelledQuery, read_image: ReadImage | Non
     answer = engine.search(asked)
     found = [hit.id for hit in answer.hits]
     places = tuple(rank for rank, id in enumerate(found, 1) if id in query.relevant)
-    first_rank, ann_recall = (places[0] if places else None), None
-    is_deep = bool(query.relevant) and not places
-    if is_deep or answer.via == "chroma":
-        exact = engine.collection.search(engine.vector(asked), top_k=MAX_TOP_K if is_deep else DEPTH, exact=True)
-        if is_deep:
-            first_rank = next((rank for rank, id in enumerate(exact.ids, 1) if id in query.relevant), None)
-        if answer.via == "chroma" and exact.scores:  # all images may have been removed in between
-            tenth = exact.scores[:DEPTH][-1]  # an image that ties with it is as good
-            ann_recall = sum(hit.score >= tenth for hit in answer.hits) / len(exact.scores[:DEPTH])
+    first_rank = places[0] if places else _rank_behind(engine, asked, query.relevant)
+    ann_recall = None
+    if answer.via == "chroma":
+        exact = engine.collection.search(engine.vector(asked), top_k=DEPTH, exact=True)
+        if exact.scores:  # all images may have been removed in between
+            tenth = exact.scores[-1]  # an image that ties with it is as good
+            ann_recall = sum(hit.score >= tenth for hit in answer.hits) / len(exact.scores)
     outcome = Outcome(
         line=row.line,
         text=row.text,
@@ -107,6 +105,17 @@ def _ask(engine: SearchEngine, query: LabelledQuery, read_image: ReadImage | Non
         ann_recall=ann_recall,
     )
     return outcome, answer.via
+
+
+def _rank_behind(engine: SearchEngine, asked: Query, relevant: frozenset[str]) -> int | None:
+    """Where somebody who goes on behind the first ten comes upon a relevant image, by whichever path answers there.
+
+    One that ranks higher there was lost on the first page, and is not seen on the pages behind it either.
+    """
+    if not relevant:
+        return None
+    found = engine.collection.search(engine.vector(asked), top_k=MAX_TOP_K)
+    return next((rank for rank, id in enumerate(found.ids, 1) if rank > DEPTH and id in relevant), None)
 
 
 def _report(

@@ -215,6 +215,37 @@ def test_images_that_go_meanwhile_leave_an_index_unjudged(engine: SearchEngine) 
     assert (report.via, report.ann_recall_at_10, report.outcomes[0].first_rank) == ("chroma", None, None)
 
 
+class Losing:
+    """A collection whose index has lost one image on the first page and finds it again on deeper ones, as HNSW may."""
+
+    def __init__(self, collection: Collection, lost: str) -> None:
+        self._collection, self._lost = collection, lost
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._collection, name)
+
+    def __len__(self) -> int:
+        return len(self._collection)
+
+    def search(self, vector: Embedding, *, top_k: int, where: Where = (), exact: bool = False) -> Found:
+        if exact:
+            return self._collection.search(vector, top_k=top_k, exact=True)
+        found = self._collection.search(vector, top_k=top_k + 1)
+        pairs = list(zip(found.ids, found.scores, strict=True))
+        if top_k == 10:
+            pairs = [(id, score) for id, score in pairs if id != self._lost]
+        return Found([id for id, _ in pairs[:top_k]], [score for _, score in pairs[:top_k]], "chroma")
+
+
+def test_an_image_that_the_index_lost_counts_for_no_figure(fan: SearchEngine) -> None:
+    fan.collection = Losing(fan.collection, "fan-2")
+    report = judge(fan, "red,fan-2,a", "red,fan-2 fan-15,a", "red,fan-3,a")
+    assert [one.places for one in report.outcomes] == [(), (), (2,)]
+    assert [one.first_rank for one in report.outcomes] == [None, 15, 2]
+    assert [one.ann_recall for one in report.outcomes] == [0.9, 0.9, 0.9]
+    assert value(report.overall.figures, "mrr") == pytest.approx((0 + 1 / 15 + 1 / 2) / 3)
+
+
 def test_reports_of_one_second_are_in_the_order_of_time(engine: SearchEngine) -> None:
     ids = [judge(engine, "red,red,a").id for _ in range(5)]
     assert ids == sorted(ids)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -92,18 +93,32 @@ def test_the_last_few_are_kept(reports: Reports) -> None:
     assert reports.get("my photos").id == ids[-1]
 
 
-def test_what_a_killed_process_was_writing_goes_with_the_old_ones(reports: Reports, tmp_path: Path) -> None:
+def test_what_a_killed_process_was_writing_goes_and_what_another_writes_now_stays(
+    reports: Reports, tmp_path: Path
+) -> None:
     folder = tmp_path / "reports" / "my photos"
     folder.mkdir(parents=True)
-    for id in ("20261123T070000-00000a", "20261123T090000-00000a"):  # the second may be another process's, and alive
+    for id in ("20261123T070000-00000a", "20261123T090000-00000a", "20261123T070000-00000b"):
         (folder / f".{id}.json").touch()
-    (folder / "0 my own.json").touch()
-    reports.keep(report())
-    assert sorted(path.name for path in folder.iterdir()) == [
+    os.utime(folder / ".20261123T070000-00000a.json", (0, 0))
+    (folder / ".my own.json").touch()
+    os.utime(folder / ".my own.json", (0, 0))
+    for n in range(KEPT + 1):
+        reports.keep(report(id=f"20261123T0801{n:02}-00000a"))
+    assert sorted(path.name for path in folder.glob(".*")) == [
+        ".20261123T070000-00000b.json",
         ".20261123T090000-00000a.json",
-        "0 my own.json",
-        "20261123T080000-00000a.json",
+        ".my own.json",
     ]
+
+
+def test_a_file_of_somebody_elses_stays(reports: Reports, tmp_path: Path) -> None:
+    folder = tmp_path / "reports" / "my photos"
+    folder.mkdir(parents=True)
+    (folder / "0 my own.json").touch()
+    for n in range(KEPT + 1):
+        reports.keep(report(id=f"20261123T0801{n:02}-00000a"))
+    assert (folder / "0 my own.json").exists()
 
 
 @pytest.mark.parametrize("id", [None, "20261123T080000-ffffff", "../../etc/passwd", "x" * 10_000])
@@ -133,8 +148,17 @@ def test_it_is_compared_with_the_last_one_before_it_on_the_same_labels(reports: 
         reports.keep(one)
     comparison = reports.compared(report())
     assert comparison is not None
-    assert comparison.before == earlier
+    assert comparison.before == replace(earlier, outcomes=())
     assert reports.compared(earlier) is None
+
+
+def test_a_comparison_is_worked_out_once(reports: Reports, tmp_path: Path) -> None:
+    for one in (report(outcome(2), outcome(3), id="20261123T070000-00000a"), report()):
+        reports.keep(one)
+    first = reports.compared(report())
+    assert first is not None
+    (tmp_path / "reports" / "my photos" / "20261123T070000-00000a.json").unlink()
+    assert reports.compared(report()) is first
 
 
 def test_changes_are_paired_by_line() -> None:

@@ -49,5 +49,12 @@ def test_queries_are_what_the_scenes_say(table: list[tuple[str, str, list[str]]]
     assert not any(find((("has", text),)) for text, kind, _ in table if kind == "unanswerable")
 
 
+def test_queries_say_whether_the_model_was_trained_on_their_words() -> None:
+    with (POCKET / "queries.csv").open(newline="", encoding="utf-8") as file:
+        words = Counter((row["kind"] == "held_out", row["words"]) for row in csv.DictReader(file))
+    assert words.keys() == {(True, "never trained"), (False, "trained"), (False, "trained, no image")}
+    assert words[False, "trained, no image"] == 150
+
+
 def test_the_fonts_licence_lies_beside_the_sprites() -> None:
     assert "SIL OPEN FONT LICENSE Version 1.1" in (POCKET / "NOTO-OFL.txt").read_text(encoding="utf-8")
