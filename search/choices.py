@@ -112,5 +112,12 @@ CHOICES = (
 def choices(usual: str) -> list[ModelChoice]:
     """What is offered: the server's usual model first, then the bundled one and the table; each once."""
     known = {choice.name: choice for choice in (POCKET, *CHOICES)}
-    first = known.pop(usual, None) or ModelChoice(usual, usual, "The model set for this server.")
+    first = known.pop(usual, None) or ModelChoice(usual, usual, _note(usual))
     return [first, *known.values()]
+
+
+def _note(usual: str) -> str:
+    scheme, _, endpoint = usual.partition(":")
+    if scheme == "sagemaker":
+        return f"The model behind the SageMaker endpoint {endpoint}, set for this server; pictures are encoded there."
+    return "The model set for this server."

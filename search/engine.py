@@ -12,7 +12,7 @@ import numpy as np
 
 from search import ranking
 from search.errors import BadQuery, EncoderMismatch, ItemNotFound, UnknownField
-from search.images.decoder import Decoder
+from search.images.decoder import Decoded, Decoder
 from search.kept_images import KeptImage, KeptImages
 from search.query import checked, to_vector
 from search.types import FILTER_COLUMNS, Answer, Collection, Embedding, Embeddings, Encoder, Hit, Part, Query, Where
@@ -128,7 +128,7 @@ class SearchEngine:
         known = self._kept.get(hash)
         if known is not None:
             return known
-        decoded = self._decoder.decode(data, preprocess=self.encoder.preprocess, name=name, deadline_s=QUERY_DEADLINE_S)
+        decoded = self._decoded(data, name=name)
         self._remember(f"image:{hash}", self.encoder.encode_images(decoded.pixels[np.newaxis])[0])
         kept = KeptImage(hash=hash, data=data, thumbnail=decoded.thumbnail, width=decoded.width, height=decoded.height)
         self._kept.keep(kept)
@@ -145,9 +145,17 @@ class SearchEngine:
 
     def embed_images(self, images: Sequence[bytes]) -> Embeddings:
         """float32 (len(images), dim), in the order given. Raises: BadImage for the first that can't be used."""
-        return _stacked(
-            [self._embed_image(data, name=f"Image {n}") for n, data in enumerate(images, 1)], self.encoder.dim
-        )
+        keys = [f"image:{hashlib.sha256(data).hexdigest()}" for data in images]
+        found = {key: self._cached(key) for key in keys}
+        new = {
+            key: self._decoded(data, name=f"Image {n}").pixels
+            for n, (key, data) in enumerate(zip(keys, images, strict=True), 1)
+            if found[key] is None
+        }
+        if new:
+            for key, embedding in zip(new, self.encoder.encode_images(np.stack([*new.values()])), strict=True):
+                found[key] = self._remember(key, embedding)
+        return _stacked([found[key] for key in keys], self.encoder.dim)
 
     def _least_usual(self, background: Embeddings) -> float:
         """A collection gives the same background until it changes, so this costs nothing on most searches."""
@@ -189,11 +197,12 @@ class SearchEngine:
         key = f"image:{hashlib.sha256(data).hexdigest()}"
         embedding = self._cached(key)
         if embedding is None:
-            decoded = self._decoder.decode(
-                data, preprocess=self.encoder.preprocess, name=name, deadline_s=QUERY_DEADLINE_S
-            )
+            decoded = self._decoded(data, name=name)
             embedding = self._remember(key, self.encoder.encode_images(decoded.pixels[np.newaxis])[0])
         return embedding
+
+    def _decoded(self, data: bytes, *, name: str) -> Decoded:
+        return self._decoder.decode(data, preprocess=self.encoder.preprocess, name=name, deadline_s=QUERY_DEADLINE_S)
 
     def _cached(self, key: str) -> Embedding | None:
         with self._cache_lock:

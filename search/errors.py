@@ -9,7 +9,7 @@ SearchError
 │                       StoreUnavailable · DiskFull
 ├── JobNotFound
 ├── ModelError          ModelNotFound · ModelDamaged · ModelNotDownloaded · ModelInUse · ModelRefused
-│                       HubUnreachable
+│                       HubUnreachable · EndpointUnavailable
 ├── NotSignedIn
 ├── NotAllowed
 ├── Busy
@@ -159,7 +159,7 @@ class ModelInUse(ModelError):
 
 
 class ModelRefused(ModelError):
-    """The hub has it, and not for everybody."""
+    """The hub or the endpoint has it, and not for everybody."""
 
     code = "model_refused"
 
@@ -168,6 +168,12 @@ class HubUnreachable(ModelError):
     """No network, a hub that does not answer, or SIGHTLINE_OFFLINE."""
 
     code = "hub_unreachable"
+
+
+class EndpointUnavailable(ModelError):
+    """An encoder elsewhere that does not answer now: nothing is wrong with what it was asked."""
+
+    code = "endpoint_unavailable"
 
 
 class NotSignedIn(SearchError):

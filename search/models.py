@@ -71,6 +71,8 @@ class Models:
         """As far as this machine knows; asks nobody and raises nothing."""
         try:
             parsed = parse_name(name)
+            if parsed.endpoint:
+                return ModelState(name, "ready", where=f"the SageMaker endpoint {parsed.endpoint}")
             folder, is_exported = find_model(name, bundled=self._bundled, models_dir=self._models_dir)
             pin = read_pin(name, models_dir=self._models_dir) if parsed.is_remote else None
             waits = not is_exported and needs_export(folder, models_dir=self._models_dir)

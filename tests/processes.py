@@ -2,11 +2,13 @@
 
 import os
 import re
+import select
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -33,6 +35,38 @@ def served_ui(data_dir: Path, **environment: str) -> Iterator[str]:
         process.terminate()
         assert process.wait(30) == 0
         process.stdout.close()
+
+
+@contextmanager
+def served(data_dir: Path, **environment: str) -> Iterator[str]:
+    """`python app.py serve`, as a container is started; yields host:port once its /ping is 200."""
+    port = _free_port()
+    process = subprocess.Popen(
+        [sys.executable, "app.py", "serve"],
+        cwd=ROOT,
+        env={**os.environ, "PORT": port, "SIGHTLINE_DATA_DIR": str(data_dir), **environment},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        while not _is_ready(int(port)):
+            assert process.poll() is None, f"it ended with {process.returncode}"
+            select.select([], [], [], 0.05)
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        assert process.wait(30) == 0
+
+
+def _is_ready(port: int) -> bool:
+    connection = HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request("GET", "/ping")
+        return connection.getresponse().status == 200
+    except ConnectionRefusedError:
+        return False
+    finally:
+        connection.close()
 
 
 def _free_port() -> str:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from urllib.parse import quote
 
 from search.engine import SearchEngine
@@ -58,16 +58,15 @@ def search(workspace: Workspace, body: Body, *, thumb_url: ThumbUrl) -> Reply:
 
 
 def invoke(workspace: Workspace, body: Body) -> Reply:
-    """What `/invocations` answers: a search, or `{"embed": …}`. Raises: as search and embed do."""
+    """What `/invocations` answers: a search, `{"embed": …}` or `{"describe": …}`. Raises: as search and embed do."""
     if body.type != "application/json":
         return search(workspace, body, thumb_url=no_thumb_url)
     request = parse_json(body.data)
-    if "embed" not in request:
-        return _search_json(workspace, request, body, no_thumb_url)
-    wanted = request["embed"]
-    if len(request) > 1 or not isinstance(wanted, dict):
-        raise BadQuery('"embed" stands alone and is an object: {"embed": {"texts": ["a red boat"]}}.')
-    return embed(workspace, wanted)
+    if "embed" in request:
+        return embed(workspace, _alone(request, "embed", '{"embed": {"texts": ["a red boat"]}}'))
+    if "describe" in request:
+        return describe(workspace, _alone(request, "describe", '{"describe": {}}'))
+    return _search_json(workspace, request, body, no_thumb_url)
 
 
 def embed(workspace: Workspace, request: Mapping[str, object]) -> Reply:
@@ -81,6 +80,16 @@ def embed(workspace: Workspace, request: Mapping[str, object]) -> Reply:
         raise EmptyQuery('Nothing to embed: give "texts", a list of texts, or "images", a list of pictures in base64.')
     engine = workspace.engine(collection_name(request.get("collection")))
     return _json_reply(_embeddings(engine, texts, images), {})
+
+
+def describe(workspace: Workspace, request: Mapping[str, object]) -> Reply:
+    """The encoder that embeds here, for who uses it from elsewhere. Raises: BadQuery, CollectionError, ModelError."""
+    unknown = sorted(set(request) - {"collection"})
+    if unknown:
+        raise BadQuery(f'"describe" has a field "{unknown[0][:40]}"; known is collection.')
+    encoder = workspace.engine(collection_name(request.get("collection"))).encoder
+    told = {"model": encoder.name, "fingerprint": encoder.fingerprint, "dim": encoder.dim}
+    return _json_reply({**told, "preprocess": asdict(encoder.preprocess)}, {})
 
 
 def answer_json(answer: Answer, *, thumb_url: ThumbUrl) -> dict[str, object]:
@@ -119,6 +128,13 @@ def collection_name(value: object) -> str | None:
     if not isinstance(value, str) or not 1 <= len(value) <= 100:
         raise BadQuery('"collection" must be the name of a collection, 1 to 100 characters.')
     return value
+
+
+def _alone(request: Mapping[str, object], name: str, example: str) -> Mapping[str, object]:
+    wanted = request[name]
+    if len(request) > 1 or not isinstance(wanted, dict):
+        raise BadQuery(f'"{name}" stands alone and is an object: {example}.')
+    return wanted
 
 
 def _search_json(workspace: Workspace, request: Mapping[str, object], body: Body, thumb_url: ThumbUrl) -> Reply:

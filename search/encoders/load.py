@@ -1,4 +1,4 @@
-"""From a model's name to an Encoder, of what is on this machine: exports on first use, chooses the runtime."""
+"""From a model's name to an Encoder, here or behind an endpoint: exports on first use, chooses the runtime."""
 
 import importlib.util
 import logging
@@ -39,8 +39,13 @@ def load_encoder(
 
     `progress` is told the stages of that export, `warn` what somebody should know of the model as it is loaded;
     `export_turn` is held while it lasts: two at once would take twice the memory.
-    Raises: ModelNotFound, ModelNotDownloaded, ModelDamaged, ModelError where the export needs what is not installed.
+    Raises: ModelNotFound, ModelNotDownloaded, ModelDamaged, ModelError where the export needs what is not installed,
+    and what RemoteEncoder raises.
     """
+    if endpoint := endpoint_of(name):
+        from search.encoders.remote import RemoteEncoder
+
+        return RemoteEncoder(name, endpoint)
     folder, is_exported = find_model(name, bundled=bundled, models_dir=models_dir)
     if is_exported:
         return _exported(folder, name, models_dir=models_dir, threads=threads)
@@ -61,9 +66,11 @@ def load_encoder(
 def find_model(name: str, *, bundled: Path, models_dir: Path) -> tuple[Path, bool]:
     """Its folder, and whether that is an exported encoder (else one in open_clip's form); loads nothing.
 
-    Raises: ModelNotFound, ModelNotDownloaded, ModelDamaged.
+    Raises: ModelNotFound, ModelNotDownloaded, ModelDamaged, ModelError for an endpoint, which has none.
     """
     parsed = parse_name(name)
+    if parsed.endpoint:
+        raise ModelError(f'"{name}" is an endpoint: its files are not on this machine.')
     folder = _downloaded(parsed, models_dir=models_dir) if parsed.is_remote else parsed.folder or bundled
     is_exported = _holds(folder, "textual/model.onnx")
     if is_exported or (parsed.kind != "bundled" and _holds(folder, "open_clip_config.json")):
@@ -71,6 +78,11 @@ def find_model(name: str, *, bundled: Path, models_dir: Path) -> tuple[Path, boo
             _log.warning('"%s" is a folder here, which is used; open_clip\'s weights of that name are not', name)
         return folder, is_exported
     raise _no_model(parsed, folder)
+
+
+def endpoint_of(name: str) -> str:
+    """ "" where it names none. Raises: ModelNotFound."""
+    return parse_name(name).endpoint
 
 
 def needs_export(folder: Path, *, models_dir: Path) -> bool:

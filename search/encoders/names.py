@@ -9,13 +9,14 @@ from search.errors import ModelNotFound
 
 GRAMMAR = (
     '"pocket" (bundled), a folder (./model), architecture/pretrained (ViT-B-32/laion2b_s34b_b79k), '
-    "hf-hub:owner/name, or onnx:owner/name (needs no torch)"
+    "hf-hub:owner/name, onnx:owner/name (needs no torch), or sagemaker:ENDPOINT"
 )
 
 _LONGEST = 512  # characters of a name; of a folder's path 4,096
 _WORD = r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?"
 _REPO = re.compile(rf"(?P<repo>{_WORD}/{_WORD})(?:@(?P<revision>[A-Za-z0-9][A-Za-z0-9_./-]*))?", re.ASCII)
 _PRETRAINED = re.compile(rf"(?P<architecture>{_WORD})/(?P<tag>{_WORD})", re.ASCII)
+_ENDPOINT = re.compile(r"[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62}", re.ASCII)  # CreateEndpoint, "EndpointName"
 _PATH_STARTS = ("/", "./", "../", "~", "\\", ".\\", "..\\")
 
 
@@ -24,16 +25,18 @@ class ModelName:
     """`text` as it was given; of the other fields those that its kind has."""
 
     text: str
-    kind: Literal["bundled", "folder", "open_clip", "hf-hub", "onnx"]
+    kind: Literal["bundled", "folder", "open_clip", "hf-hub", "onnx", "sagemaker"]
     folder: Path | None = None
     architecture: str = ""
     tag: str = ""
     repo: str = ""
     revision: str = ""
+    endpoint: str = ""
     hides: bool = False  # a folder that could be read as architecture/pretrained as well
 
     @property
     def is_remote(self) -> bool:
+        """Whether a hub has it."""
         return self.kind in ("open_clip", "hf-hub", "onnx")
 
 
@@ -49,6 +52,12 @@ def parse_name(text: str) -> ModelName:
     scheme, colon, rest = text.partition(":")
     if colon and scheme in ("hf-hub", "onnx"):
         return _of_repo(text, "onnx" if scheme == "onnx" else "hf-hub", rest)
+    if colon and scheme == "sagemaker":
+        if _ENDPOINT.fullmatch(rest) is None:
+            raise ModelNotFound(
+                f'"{_shown(text)}" names no endpoint: the form is sagemaker:ENDPOINT, 1 to 63 letters, digits and -.'
+            )
+        return ModelName(text, "sagemaker", endpoint=rest)
     if pretrained:
         return ModelName(text, "open_clip", architecture=pretrained["architecture"], tag=pretrained["tag"])
     raise ModelNotFound(f'There is no model "{_shown(text)}": a name is {GRAMMAR}.')

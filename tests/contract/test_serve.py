@@ -78,6 +78,22 @@ def test_embed_stands_alone(client: TestClient) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "bad_query")
 
 
+def test_an_invocation_can_ask_which_encoder_embeds_here(client: TestClient) -> None:
+    answer = client.post("/invocations", json={"describe": {}}).json()
+    assert (answer["model"], answer["fingerprint"], answer["dim"]) == ("fake", "fake-1", 3)
+    assert answer["preprocess"] == {
+        "size": [8, 8],
+        "mean": [0, 0, 0],
+        "std": [1, 1, 1],
+        "interpolation": "bicubic",
+        "resize_mode": "shortest",
+        "fill_color": 0,
+    }
+    for wrong in ({"describe": {}, "query": "red"}, {"describe": {"texts": []}}, {"describe": 1}):
+        refused = client.post("/invocations", json=wrong)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (422, "bad_query")
+
+
 def test_rows_are_given_where_rows_are_asked_for(client: TestClient) -> None:
     answer = client.post("/invocations", json={"query": "red", "top_k": 1}, headers={"accept": "text/csv"})
     assert answer.text.splitlines()[0] == "rank,score,id,uri,caption,year"

@@ -156,3 +156,10 @@ def test_offline_a_fetch_is_refused_at_once(tmp_path: Path) -> None:
         models.fetch(NAME)
     assert models.downloads() == []
     assert not any(thread.name == "fetch" for thread in threading.enumerate())
+
+
+def test_an_endpoint_is_ready_without_asking_anybody(models: Models, server: HubServer) -> None:
+    assert models.look_up("sagemaker:x") == ModelState("sagemaker:x", "ready", where="the SageMaker endpoint x")
+    assert models.size_in_memory("sagemaker:x") == 0
+    with pytest.raises(ModelNotFound, match="is not fetched from anywhere"):
+        models.fetch("sagemaker:x")

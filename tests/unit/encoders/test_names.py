@@ -32,6 +32,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
                 revision="refs/pr/3",
             ),
         ),
+        ("sagemaker:my-endpoint", ModelName("sagemaker:my-endpoint", "sagemaker", endpoint="my-endpoint")),
         ("./a/b", ModelName("./a/b", "folder", folder=Path("a/b"))),
         ("../b", ModelName("../b", "folder", folder=Path("../b"))),
         ("/models/b", ModelName("/models/b", "folder", folder=Path("/models/b"))),
@@ -81,7 +82,6 @@ def test_what_is_there_as_a_folder_is_a_folder_and_says_what_it_hides(
         "hf-hub:a/" + "b" * 600,
         "ViT-B-32/..",
         "ViT-B-32/%2e%2e",
-        "sagemaker:endpoint",
         "https://example.org/a",
         "a\0b",
         "x" * 5000,
@@ -98,5 +98,13 @@ def test_a_refusal_names_the_forms() -> None:
         parse_name("vit")
     assert str(refused.value) == (
         'There is no model "vit": a name is "pocket" (bundled), a folder (./model), architecture/pretrained '
-        "(ViT-B-32/laion2b_s34b_b79k), hf-hub:owner/name, or onnx:owner/name (needs no torch)."
+        "(ViT-B-32/laion2b_s34b_b79k), hf-hub:owner/name, onnx:owner/name (needs no torch), or sagemaker:ENDPOINT."
     )
+
+
+@pytest.mark.parametrize(
+    "text", ["sagemaker:", "sagemaker:-x", "sagemaker:x-", "sagemaker:a b", "sagemaker:" + "x" * 64]
+)
+def test_what_can_be_no_endpoint_is_refused_with_the_form(text: str) -> None:
+    with pytest.raises(ModelNotFound, match=r"names no endpoint: the form is sagemaker:ENDPOINT"):
+        parse_name(text)
