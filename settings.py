@@ -1,5 +1,6 @@
 """The settings: read once from the environment into one frozen value; a wrong one is refused by name."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 PREFIX = "SIGHTLINE_"
+S3_ADDRESS = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?")
 
 
 class BadSetting(ValueError):
@@ -26,7 +28,7 @@ class Settings:
     port: int | None = None  # None: 7860 for `ui`, 8080 for `serve`
     max_image_mb: int = 50
     max_upload_mb: int = 2_000
-    sources: tuple[Path, ...] = field(default=())
+    sources: tuple[Path | str, ...] = field(default=())  # text: an address in S3
     offline: bool = False
 
 
@@ -41,7 +43,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         "host": _text,
         "max_image_mb": _whole(1, 1_000),
         "max_upload_mb": _whole(1, 100_000),
-        "sources": _paths,
+        "sources": _sources,
         "offline": _boolean,
     }
     known = {PREFIX + name.upper(): name for name in readers}
@@ -67,14 +69,16 @@ def _path(variable: str, value: str) -> Path:
     return Path(value.strip()).expanduser()
 
 
-def _paths(variable: str, value: str) -> tuple[Path, ...]:
-    paths = tuple(Path(entry.strip()).expanduser() for entry in value.split(":") if entry.strip())
-    for path in paths:
-        if not path.is_absolute():
+def _sources(variable: str, value: str) -> tuple[Path | str, ...]:
+    entries = [entry.strip() for entry in re.findall(r"s3://[^:]*|[^:]+", value)]
+    sources = [entry if S3_ADDRESS.fullmatch(entry) else Path(entry).expanduser() for entry in entries if entry]
+    for source in sources:
+        if isinstance(source, Path) and not source.is_absolute():
             raise BadSetting(
-                f"{variable}={value!r}: expected absolute folders separated by ':', and {path} is not one."
+                f"{variable}={value!r}: expected absolute folders or s3://bucket/prefix, separated by ':', and "
+                f"{source} is neither."
             )
-    return paths
+    return tuple(sources)
 
 
 def _url(variable: str, value: str) -> str:

@@ -66,7 +66,12 @@ def index(
     intake = Intake(collection, encoder, tally, known=known, gone=gone)
     while changed and not cancelled():
         ahead = prepared(
-            changed, collection=collection, decoder=decoder, spec=encoder.preprocess, go_on=lambda: not cancelled()
+            changed,
+            read=source.read,
+            collection=collection,
+            decoder=decoder,
+            spec=encoder.preprocess,
+            go_on=lambda: not cancelled(),
         )
         with closing(ahead):
             for batch in _batches(ahead, intake, tally):

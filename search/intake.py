@@ -142,7 +142,7 @@ def _fresh(one: Prepared, decoded: Decoded) -> Record:
 
 def _placed(like: Record, file: SourceFile) -> dict[str, Scalar]:
     """Its metadata with those of its place: the folder, and a name that the uri does not tell."""
-    path = PurePosixPath(file.name or file.uri.partition("/")[2])
+    path = PurePosixPath(file.name or file.uri.removeprefix("s3://").partition("/")[2])
     metadata = {key: value for key, value in like.metadata.items() if key not in ("folder", "name")}
     if path.parent != PurePosixPath("."):
         metadata["folder"] = path.parent.as_posix()

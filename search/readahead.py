@@ -1,12 +1,12 @@
-"""Reads, hashes and decodes files ahead of the encoder, in order and within limits; embeds and keeps nothing."""
+"""Has files read, hashes and decodes them ahead of the encoder, in order and within limits; embeds nothing."""
 
 import hashlib
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Protocol
 
 from search.errors import BadImage, SourceError, shown
 from search.images.decoder import INDEXING_DEADLINE_S, Decoded, Decoder
@@ -14,6 +14,12 @@ from search.types import Collection, Preprocess, SourceFile
 
 _AHEAD_FILES, _AHEAD_BYTES = 64, 256 * 2**20
 _READERS = 2  # beside one thread for each decoder process, so that a slow disk keeps none of these waiting
+
+
+class Read(Protocol):
+    """A source's."""
+
+    def __call__(self, file: SourceFile, *, most_bytes: int) -> tuple[SourceFile, bytes]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +34,7 @@ class Prepared:
 def prepared(
     files: Sequence[SourceFile],
     *,
+    read: Read,
     collection: Collection,
     decoder: Decoder,
     spec: Preprocess,
@@ -42,7 +49,7 @@ def prepared(
         stack.callback(threads.shutdown, cancel_futures=True)
         while go_on():
             while len(window) < _AHEAD_FILES and ahead_bytes < _AHEAD_BYTES and (file := next(rest, None)) is not None:
-                window.append((file, threads.submit(_prepare, file, collection, decoder, spec)))
+                window.append((file, threads.submit(_prepare, file, read, collection, decoder, spec)))
                 ahead_bytes += file.size_bytes
             if not window:
                 return
@@ -54,28 +61,12 @@ def prepared(
                 yield file, error
 
 
-def _prepare(file: SourceFile, collection: Collection, decoder: Decoder, spec: Preprocess) -> Prepared:
+def _prepare(file: SourceFile, read: Read, collection: Collection, decoder: Decoder, spec: Preprocess) -> Prepared:
     name = shown(file.name or file.uri)
     decoder.check_size(file.size_bytes, name=name)
-    file, data = _read(file, name=name, most_bytes=decoder.max_bytes)
+    file, data = read(file, most_bytes=decoder.max_bytes)
     content_hash = hashlib.sha256(data).hexdigest()
     if collection.by_hash([content_hash]):
         return Prepared(file, content_hash, None)
     decoded = decoder.decode(data, preprocess=spec, name=name, deadline_s=INDEXING_DEADLINE_S, background=True)
     return Prepared(file, content_hash, decoded)
-
-
-def _read(file: SourceFile, *, name: str, most_bytes: int) -> tuple[SourceFile, bytes]:
-    """The file as it is now, and up to one byte more than may be: it may have changed since it was listed."""
-    try:
-        with open(file.path, "rb", opener=_open_regular) as opened:
-            status = os.fstat(opened.fileno())
-            data = opened.read(most_bytes + 1)
-    except OSError as error:
-        raise SourceError(f"{name} can't be read: {error.strerror}.") from error
-    return replace(file, size_bytes=len(data), mtime_ns=status.st_mtime_ns), data
-
-
-def _open_regular(path: str, flags: int) -> int:
-    """What was a file when it was listed may be a link out of its folder by now, or a pipe that never answers."""
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)

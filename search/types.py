@@ -300,7 +300,7 @@ class SourceFile:
     uri: str
     size_bytes: int
     mtime_ns: int
-    path: Path
+    path: Path | None  # None: not on this machine
     name: str = ""  # as the person knows it, where the uri does not say
 
 
@@ -334,4 +334,11 @@ class Source(Protocol):
 
     def files(self) -> Iterator[SourceFile | Failure]:
         """Every file that may be an image, in a stable order; a Failure for what can't be read."""
+        ...
+
+    def read(self, file: SourceFile, *, most_bytes: int) -> tuple[SourceFile, bytes]:
+        """The file as it is now, and up to one byte more than may be: it may have changed since it was listed.
+
+        Raises: SourceError for this file, any other error for the source as a whole. Called by several threads.
+        """
         ...

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
@@ -22,8 +22,9 @@ from search.types import (
     Scalar,
     Where,
 )
-from store import database, files, manifest, vectors
+from store import database, files, manifest, s3, vectors
 from store import rows as rows_of
+from store.bucket_source import open_object
 from store.catalog import Catalog, Change
 from store.database import Mode
 from store.filters import Sql, where_sql
@@ -50,11 +51,12 @@ class StoredCollection:
         uploads: Path | None = None,
         exact_up_to: int = 10_000,
         is_portable: bool = False,
+        bucket: Callable[[], s3.S3] = s3.connect,
     ) -> None:
         """A portable folder came from elsewhere: it may name no file outside itself."""
         self._is_portable = is_portable
         self._folder, self._info, self._catalog, self._uploads = folder, info, catalog, uploads
-        self._exact_up_to = exact_up_to
+        self._exact_up_to, self._bucket = exact_up_to, bucket
         self._index: Index | None = None
         self._rows: Rows | None = None
         self._damaged = 0
@@ -195,6 +197,8 @@ class StoredCollection:
         if not sources:
             raise SourceError(f"It is not known where {record.uri!r} is kept; index its folder again.")
         source = max(sources, key=len)
+        if s3.is_address(source):
+            return open_object(self._bucket(), record.uri, size_bytes=record.size_bytes)
         root = self.sources()[source] or self._uploads
         if root is None:
             raise SourceError(f"This collection came without its originals: {record.uri!r} is not here.")
@@ -305,11 +309,23 @@ def create_folder(folder: Path, info: CollectionInfo) -> None:
 
 
 def open_in(
-    folder: Path, info: CollectionInfo, *, mode: Mode, uploads: Path | None = None, exact_up_to: int = 10_000
+    folder: Path,
+    info: CollectionInfo,
+    *,
+    mode: Mode,
+    uploads: Path | None = None,
+    exact_up_to: int = 10_000,
+    bucket: Callable[[], s3.S3] = s3.connect,
 ) -> StoredCollection:
     kept = Catalog(folder / CATALOG, mode=mode, dim=info.dim)
     return StoredCollection(
-        folder, info, kept, uploads=uploads, exact_up_to=exact_up_to, is_portable=mode == "immutable"
+        folder,
+        info,
+        kept,
+        uploads=uploads,
+        exact_up_to=exact_up_to,
+        is_portable=mode == "immutable",
+        bucket=bucket,
     )
 
 

@@ -6,7 +6,7 @@ import re
 import secrets
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from store import files, manifest
 from store.collection import StoredCollection, create_folder, open_in
 from store.database import Mode
 from store.lock import Holder, Lock
+from store.s3 import S3, connect
 
 if TYPE_CHECKING:
     from store.indexer import Indexer
@@ -40,11 +41,13 @@ class LocalLibrary:
         exact_up_to: int = 10_000,
         chroma_url: str | None = None,
         write: bool = True,
+        bucket: Callable[[], S3] = connect,
     ) -> None:
+        """`bucket`: how S3 is reached for the originals that are there."""
         self._data_dir, self._bundled, self._exact_up_to = data_dir, dict(bundled), exact_up_to
         self._open: dict[str, StoredCollection] = {}
         self._changing = threading.RLock()
-        self._chroma_url = chroma_url
+        self._chroma_url, self._bucket = chroma_url, bucket
         self._indexer: Indexer | None = None
         self._lock: Lock | None = None
         if write:
@@ -217,7 +220,8 @@ class LocalLibrary:
         if name in served:
             mode: Mode = "read" if self.read_only else "write"
             folder, uploads = served[name], self._uploads
-            return open_in(folder, self._info(name, folder), mode=mode, uploads=uploads, exact_up_to=self._exact_up_to)
+            info, exact_up_to = self._info(name, folder), self._exact_up_to
+            return open_in(folder, info, mode=mode, uploads=uploads, exact_up_to=exact_up_to, bucket=self._bucket)
         if name in self._bundled:
             folder = self._bundled[name]
             return open_in(folder, self._info(name, folder), mode="immutable", exact_up_to=self._exact_up_to)
@@ -241,9 +245,12 @@ def open_library(
     exact_up_to: int = 10_000,
     chroma_url: str | None = None,
     write: bool = True,
+    bucket: Callable[[], S3] = connect,
 ) -> LocalLibrary:
     """Raises: StoreBusy where another process has the data folder open for writing."""
-    return LocalLibrary(data_dir, bundled=bundled, exact_up_to=exact_up_to, chroma_url=chroma_url, write=write)
+    return LocalLibrary(
+        data_dir, bundled=bundled, exact_up_to=exact_up_to, chroma_url=chroma_url, write=write, bucket=bucket
+    )
 
 
 def open_folder(folder: Path) -> Collection:

@@ -70,13 +70,15 @@ def parse_address(text: str) -> Address:
     if not is_address(text) or not _BUCKET.fullmatch(bucket):
         raise SourceError(f'"{shown(text)}" is no address in S3: it has the form s3://bucket/prefix.')
     if not is_key(key):
-        raise SourceError(f'"{shown(text)}" is no address in S3: a key is up to 1,024 bytes of text.')
+        raise SourceError(f'"{shown(text)}" is no address in S3: a key is up to 1,024 bytes of text, without "..".')
     return Address(bucket, key)
 
 
 def is_key(text: str) -> bool:
-    """Whether it is one that Sightline reads: no control characters, which S3 allows."""
-    return len(text.encode("utf-8", "replace")) <= 1024 and not any(category(c) in ("Cc", "Cs") for c in text)
+    """Whether it is one that Sightline reads: no control characters and no `..`, which S3 allows."""
+    if len(text.encode("utf-8", "replace")) > 1024 or any(category(c) in ("Cc", "Cs") for c in text):
+        return False
+    return not any(part in (".", "..") for part in text.split("/"))  # HTTP clients take them for steps
 
 
 class S3:

@@ -1,4 +1,4 @@
-"""Where images come from on this machine: folders, lists of files, kept uploads, archives; reads no pixels."""
+"""Where images come from: folders, lists of files, kept uploads and archives here, and what lies in S3."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -7,23 +7,12 @@ from pathlib import Path
 
 from search.errors import SourceError, shown
 from search.types import Failure, SentArchive, Source, SourceFile, Upload
+from store import s3
 from store.archives import is_archive, name_parts, unpack
+from store.bucket_source import BucketSource
+from store.image_names import is_skipped, looks_like_image
 
 UPLOADS = "uploads"  # the source of all that was copied in
-
-# A file of another kind is no image in the wrong place; one of these that can't be used is listed with its reason.
-_READ = "jpg jpeg jpe jfif mpo png apng webp gif bmp dib tif tiff avif heic heif hif"
-_REFUSED = "svg psd jp2 jxl ico dng cr2 nef arw"
-_SUFFIXES = frozenset(f"{_READ} {_REFUSED}".split())
-_SKIPPED_FOLDERS = frozenset(("@eaDir", "__MACOSX", "$RECYCLE.BIN"))  # thumbnails and rubbish of other programs
-
-
-def looks_like_image(name: str) -> bool:
-    return name.rpartition(".")[2].lower() in _SUFFIXES
-
-
-def is_skipped(name: str) -> bool:
-    return name.startswith(".") or name in _SKIPPED_FOLDERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +44,9 @@ class FolderSource:
             yield from found
             folders += reversed(below)
 
+    def read(self, file: SourceFile, *, most_bytes: int) -> tuple[SourceFile, bytes]:
+        return read_file(file, most_bytes=most_bytes)
+
 
 @dataclass(frozen=True, slots=True)
 class FilesSource:
@@ -74,6 +66,9 @@ class FilesSource:
                 yield _file(os.fspath(path), uri, path.stat(), name=name)
             except OSError as error:
                 yield _failure(uri, f"{shown(name or relative)} can't be read: {error.strerror}.")
+
+    def read(self, file: SourceFile, *, most_bytes: int) -> tuple[SourceFile, bytes]:
+        return read_file(file, most_bytes=most_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +93,9 @@ class ArchiveSource:
             else:
                 path = self.uploads / found.path
                 yield _file(os.fspath(path), f"{UPLOADS}/{found.path}", path.stat(), name=found.name)
+
+    def read(self, file: SourceFile, *, most_bytes: int) -> tuple[SourceFile, bytes]:
+        return read_file(file, most_bytes=most_bytes)
 
 
 def _list(folder: str, uri: str, *, top: Path) -> tuple[list[SourceFile | Failure], list[tuple[str, str]]]:
@@ -133,8 +131,9 @@ def open_sources(
     uploads_dir: Path,
     keep: Callable[[bytes, str], str],
     max_bytes: int,
+    bucket: Callable[[], s3.S3] = s3.connect,
 ) -> list[Source]:
-    """A source for each folder and archive, one for all files of a folder, one for the uploads.
+    """A source for each folder, archive and address in S3, one for all files of a folder, one for the uploads.
 
     `known`: the collection's sources so far; a folder that is one of them, or lies in one, goes by its name.
     Raises: SourceError for a path that is nothing of these.
@@ -143,6 +142,9 @@ def open_sources(
     sources: list[Source] = []
     files: dict[Path, list[Path]] = {}
     for given in paths:
+        if s3.is_address(given):
+            sources.append(BucketSource(s3.parse_address(given), bucket))
+            continue
         path = _resolved(given)
         if path.is_dir():
             name, root = _place(path, names)
@@ -201,6 +203,23 @@ def _file(path: str, uri: str, stat: os.stat_result, *, name: str = "") -> Sourc
     except UnicodeEncodeError:
         return _failure(uri, f"{shown(uri)} has a name that is not UTF-8: rename it.")
     return SourceFile(uri=uri, size_bytes=stat.st_size, mtime_ns=stat.st_mtime_ns, path=Path(path), name=name)
+
+
+def read_file(file: SourceFile, *, most_bytes: int) -> tuple[SourceFile, bytes]:
+    """The file as it is now, and up to one byte more than may be. Raises: SourceError."""
+    assert file.path is not None
+    try:
+        with open(file.path, "rb", opener=_open_regular) as opened:
+            status = os.fstat(opened.fileno())
+            data = opened.read(most_bytes + 1)
+    except OSError as error:
+        raise SourceError(f"{shown(file.name or file.uri)} can't be read: {error.strerror}.") from error
+    return replace(file, size_bytes=len(data), mtime_ns=status.st_mtime_ns), data
+
+
+def _open_regular(path: str, flags: int) -> int:
+    """What was a file when it was listed may be a link out of its folder by now, or a pipe that never answers."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def _link(entry: "os.DirEntry[str]", uri: str, top: Path) -> list[Failure]:

@@ -36,7 +36,7 @@ class Caller:
 class Access:
     host: str  # that we listen on
     token: str = ""  # of the data folder's lock; empty: nobody has one
-    sources: Sequence[Path] = ()  # folders that may be indexed in place by who calls from elsewhere
+    sources: Sequence[Path | str] = ()  # folders and addresses in S3 that who calls from elsewhere may have indexed
 
     @property
     def is_local(self) -> bool:
@@ -86,7 +86,14 @@ class Access:
             resolved = path.resolve()
         except (OSError, RuntimeError):  # links that lead round in a circle
             return False
-        return any(resolved.is_relative_to(source.resolve()) for source in self.sources)
+        return any(resolved.is_relative_to(source.resolve()) for source in self.sources if isinstance(source, Path))
+
+    def may_name_address(self, caller: Caller, address: str) -> bool:
+        """Whether the caller may have what is there in S3 indexed with this server's credentials."""
+        if not self.may_change(caller):
+            return False
+        places = [source.rstrip("/") for source in self.sources if isinstance(source, str)]
+        return self._is_here(caller) or any(f"{address}/".startswith(f"{place}/") for place in places)
 
     def _is_here(self, caller: Caller) -> bool:
         """Whether the request was made on this machine, where its sender can read the files anyway."""

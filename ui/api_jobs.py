@@ -54,7 +54,7 @@ async def add_images(request: Request, collection: str) -> Response:
 @router.post(
     "/api/jobs",
     status_code=202,
-    summary="Indexes folders, files and archives of the server's machine, in place.",
+    summary="Indexes folders, files and archives of the server's machine, or s3://bucket/prefix, in place.",
     openapi_extra=openapi_body(
         {"application/json": {"paths": ["/home/me/photos"], "collection": "photos", "prune": False}}
     ),
@@ -164,18 +164,20 @@ def _keep_archive(sent: BinaryIO, incoming: Path) -> str:
 
 
 def _paths(request: Request, service: Service, value: object) -> tuple[str, ...]:
-    """Absolute paths that the caller may name. Raises: BadQuery, NotAllowed."""
+    """Absolute paths and addresses in S3 that the caller may name. Raises: BadQuery, NotAllowed."""
     if not isinstance(value, list) or not 1 <= len(value) <= MAX_PATHS:
         raise BadQuery(f'"paths" must be a list of 1 to {MAX_PATHS} paths.')
     caller = caller_of(request.scope)
     paths = []
     for entry in value:
-        if not isinstance(entry, str) or "\0" in entry or len(entry) > 4_096 or not Path(entry).is_absolute():
-            raise BadQuery('Each of "paths" must be an absolute path, such as /home/me/photos.')
-        if not service.access.may_name_path(caller, Path(entry)):
-            raise NotAllowed(
-                "That path may not be indexed from another machine: SIGHTLINE_SOURCES lists the folders that may be."
-            )
+        if not isinstance(entry, str) or "\0" in entry or len(entry) > 4_096:
+            raise BadQuery('Each of "paths" must be a text of at most 4,096 characters.')
+        in_s3 = entry.startswith("s3://")
+        if not in_s3 and not Path(entry).is_absolute():
+            raise BadQuery('Each of "paths" must be an absolute path, such as /home/me/photos, or s3://bucket/prefix.')
+        access = service.access
+        if not (access.may_name_address(caller, entry) if in_s3 else access.may_name_path(caller, Path(entry))):
+            raise NotAllowed("That path may not be indexed from another machine: SIGHTLINE_SOURCES lists what may be.")
         paths.append(entry)
     return tuple(paths)
 

@@ -90,7 +90,10 @@ def build(settings: Settings, join: "Join", *, holder: "Callable[[], Holder | No
     @app.command()
     def index(
         paths: Annotated[
-            list[Path], typer.Argument(metavar="PATH...", exists=True, help="Folders, images and zip archives.")
+            list[str],
+            typer.Argument(
+                metavar="PATH...", callback=_places, help="Folders, images, zip archives and s3://bucket/prefix."
+            ),
         ],
         collection: Annotated[
             str | None, typer.Option("--collection", "-c", metavar="NAME", help="Made where it is not there yet.")
@@ -106,6 +109,7 @@ def build(settings: Settings, join: "Join", *, holder: "Callable[[], Holder | No
         python app.py index ~/photos
         python app.py index ~/photos ~/scans --collection family --model ~/models/ViT-B-32
         python app.py index ~/photos --prune
+        python app.py index s3://my-bucket/photos
 
         What is unchanged is skipped, what was moved is recognised, and images can be found while the rest is read.
         Ctrl-C stops; the same command goes on. Where the page is being served, it does the work and this shows it.
@@ -115,7 +119,7 @@ def build(settings: Settings, join: "Join", *, holder: "Callable[[], Holder | No
         with told(), changing() as change:
             code = run_index(
                 change,
-                [str(path.expanduser().resolve()) for path in paths],
+                paths,
                 collection=collection or settings.collection or OWN_COLLECTION,
                 model=model,
                 usual_model=settings.model,
@@ -290,6 +294,17 @@ def build(settings: Settings, join: "Join", *, holder: "Callable[[], Holder | No
         leave()
 
     return app
+
+
+def _places(values: list[str]) -> list[str]:
+    """Whole paths, as the process that indexes them may be another one; addresses in S3 as they are."""
+    places = []
+    for value in values:
+        path = Path(value).expanduser()
+        if not value.startswith("s3://") and not path.exists():
+            raise typer.BadParameter(f"Path '{value}' does not exist.")
+        places.append(value if value.startswith("s3://") else str(path.resolve()))
+    return places
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from search.errors import BadQuery, ItemNotFound, SourceError
+from search.errors import BadQuery, ItemNotFound, SourceError, StorageError
 from search.types import Collection, Record, Scalar
 
 MAX_ZIP_FILES = 500
@@ -82,7 +82,7 @@ def zip_chunks(collection: Collection, records: Sequence[Record]) -> Iterator[by
         for record, name in zip(records, names, strict=True):
             try:
                 original = collection.original(record.id)
-            except (SourceError, ItemNotFound) as error:
+            except (SourceError, StorageError, ItemNotFound) as error:
                 left_out.append(f"{name}: {error}")
                 continue
             with original:

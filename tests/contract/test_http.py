@@ -628,6 +628,7 @@ def test_a_folder_is_indexed_in_place(client: TestClient, workspace: Workspace, 
     [
         ({"paths": ["/nowhere/at all"], "collection": "colours"}, 422, "source_error"),
         ({"paths": ["relative"], "collection": "colours"}, 422, "bad_query"),
+        ({"paths": ["s3://No Bucket/a"], "collection": "colours"}, 422, "source_error"),
         ({"paths": ["/a\0b"], "collection": "colours"}, 422, "bad_query"),
         ({"paths": [], "collection": "colours"}, 422, "bad_query"),
         ({"paths": "/etc", "collection": "colours"}, 422, "bad_query"),

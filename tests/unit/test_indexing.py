@@ -14,7 +14,7 @@ from search.indexing import Report, index
 from search.progress import Progress
 from search.types import Collection, Embeddings, Failure, Item, Record, Source, SourceFile
 from store.library import open_library
-from store.sources import UPLOADS, FilesSource, FolderSource
+from store.sources import UPLOADS, FilesSource, FolderSource, read_file
 from tests.fakes import FakeEncoder
 
 
@@ -209,6 +209,9 @@ def test_what_lies_in_a_folder_that_cannot_be_read_is_not_gone(collection: Colle
             yield from FilesSource("pics", pics, ((pics / "new.png", "new.png", ""),)).files()
             yield Failure("pics/deep", "source_error", "The folder deep can't be read: Permission denied.")
 
+        def read(self, file: SourceFile, *, most_bytes: int) -> tuple[SourceFile, bytes]:
+            return read_file(file, most_bytes=most_bytes)
+
     run()
     paint(pics / "new.png", "yellow")
     assert run(Unread(), prune=True).gone == ("pics/red.png",)
@@ -289,6 +292,9 @@ def test_a_file_that_vanished_or_became_a_link_is_listed(collection: Collection,
             (pics / "red.png").unlink()
             (pics / "deep" / "blue.png").unlink()
             (pics / "deep" / "blue.png").symlink_to("/etc/hostname")
+
+        def read(self, file: SourceFile, *, most_bytes: int) -> tuple[SourceFile, bytes]:
+            return read_file(file, most_bytes=most_bytes)
 
     report = run(Late())
     assert report.indexed == 1

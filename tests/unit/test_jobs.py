@@ -19,7 +19,7 @@ from search.jobs import MOST_FAILURES, Jobs
 from search.kept_images import KeptImages
 from search.types import Collection, Failure, SentArchive, Source, SourceFile, Upload
 from store.library import LocalLibrary, open_library
-from store.sources import open_sources
+from store.sources import open_sources, read_file
 from tests.fakes import FakeEncoder
 
 MakeJobs = Callable[..., Jobs]
@@ -105,6 +105,9 @@ class Held:
         yield SourceFile(f"pics/{self._path.name}", self._path.stat().st_size, 1, self._path)
         self.begun.set()
         self.go_on.wait(30)
+
+    def read(self, file: SourceFile, *, most_bytes: int) -> tuple[SourceFile, bytes]:
+        return read_file(file, most_bytes=most_bytes)
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ def test_each_variable_lands_in_its_field() -> None:
             "PORT": "8080",
             "SIGHTLINE_MAX_IMAGE_MB": "10",
             "SIGHTLINE_MAX_UPLOAD_MB": "100",
-            "SIGHTLINE_SOURCES": "/a:/b",
+            "SIGHTLINE_SOURCES": "/a:s3://photos/2026/x:/b:s3://more",
             "SIGHTLINE_OFFLINE": "1",
         }
     ) == Settings(
@@ -39,7 +39,7 @@ def test_each_variable_lands_in_its_field() -> None:
         port=8080,
         max_image_mb=10,
         max_upload_mb=100,
-        sources=(Path("/a"), Path("/b")),
+        sources=(Path("/a"), "s3://photos/2026/x", Path("/b"), "s3://more"),
         offline=True,
     )
 
@@ -53,6 +53,7 @@ def test_each_variable_lands_in_its_field() -> None:
         ("SIGHTLINE_OFFLINE", "maybe", "expected 1 or 0"),
         ("SIGHTLINE_CHROMA_URL", "chroma:8000", "an address such as http://"),
         ("SIGHTLINE_SOURCES", "photos", "absolute folders"),
+        ("SIGHTLINE_SOURCES", "s3://Not_A_Bucket/x", "or s3://bucket/prefix"),
     ],
 )
 def test_a_wrong_value_names_variable_value_and_form(variable: str, value: str, expected: str) -> None:

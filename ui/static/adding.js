@@ -67,7 +67,7 @@ export function showAdding(element, collection) {
       h(
         "label",
         {},
-        h("span", {}, "Or a folder of the machine that Sightline runs on; its files stay where they are"),
+        h("span", {}, "Or a folder of the machine that Sightline runs on, or s3://bucket/prefix; the files stay where they are"),
         path,
       ),
       h("button", { class: "button" }, "Add folder"),

@@ -112,3 +112,14 @@ def test_from_elsewhere_the_token_opens_only_the_folders_that_are_set(
     assert allowed == ["", "a"]
     assert not Access(host="0.0.0.0", token="secret").may_name_path(sender, photos)
     assert not access.may_name_path(caller(**elsewhere), photos)
+
+
+def test_from_elsewhere_only_what_lies_below_a_listed_address_in_s3_may_be_named() -> None:
+    access = Access(host="0.0.0.0", token="secret", sources=(Path("/srv"), "s3://photos/2026", "s3://open/"))
+    asked = ["s3://photos/2026", "s3://photos/2026/a", "s3://photos/2026b", "s3://photos", "s3://open", "s3://open/a"]
+    elsewhere = caller(address="10.0.0.7", **{TOKEN_HEADER: "secret"})
+    assert [one for one in asked if access.may_name_address(elsewhere, one)] == [
+        "s3://photos/2026", "s3://photos/2026/a", "s3://open", "s3://open/a",
+    ]  # fmt: skip
+    assert not access.may_name_address(caller(address="10.0.0.7"), "s3://open")
+    assert LOCAL.may_name_address(caller(), "s3://anything")
