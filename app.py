@@ -3,7 +3,7 @@
 import os
 import sys
 import threading
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 from search.choices import choices
@@ -28,11 +28,9 @@ def join(settings: Settings, *, write: bool) -> Workspace:
     from search.kept_images import KeptImages
     from search.memory import available_bytes
     from search.speeds import Speeds
-    from store import s3
     from store.library import open_library
     from store.sources import open_sources
 
-    bucket = cache(s3.connect)
     models_dir, named, exports = settings.data_dir / "models", models_of(settings), threading.Lock()
     if (usual := named.state(settings.model)).state == "unknown":
         raise ModelNotFound(f"SIGHTLINE_MODEL can't be used. {usual.note}")
@@ -42,7 +40,6 @@ def join(settings: Settings, *, write: bool) -> Workspace:
         exact_up_to=settings.exact_up_to,
         chroma_url=settings.chroma_url or None,
         write=write,
-        bucket=bucket,
     )
 
     def encoder_of(name: str) -> Encoder:
@@ -86,7 +83,6 @@ def join(settings: Settings, *, write: bool) -> Workspace:
                 uploads_dir=settings.data_dir / "uploads",
                 keep=library.keep_upload,
                 max_bytes=settings.max_image_mb * 2**20,
-                bucket=bucket,
             ),
             decoder=workspace.decoder,
             tidy_uploads=library.tidy_uploads,

@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
@@ -56,7 +57,7 @@ class StoredCollection:
         """A portable folder came from elsewhere: it may name no file outside itself."""
         self._is_portable = is_portable
         self._folder, self._info, self._catalog, self._uploads = folder, info, catalog, uploads
-        self._exact_up_to, self._bucket = exact_up_to, bucket
+        self._exact_up_to, self._bucket = exact_up_to, cache(bucket)
         self._index: Index | None = None
         self._rows: Rows | None = None
         self._damaged = 0

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,7 +48,7 @@ class LocalLibrary:
         self._data_dir, self._bundled, self._exact_up_to = data_dir, dict(bundled), exact_up_to
         self._open: dict[str, StoredCollection] = {}
         self._changing = threading.RLock()
-        self._chroma_url, self._bucket = chroma_url, bucket
+        self._chroma_url, self._bucket = chroma_url, cache(bucket)
         self._indexer: Indexer | None = None
         self._lock: Lock | None = None
         if write:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from search.errors import SourceError, shown
@@ -138,7 +139,7 @@ def open_sources(
     `known`: the collection's sources so far; a folder that is one of them, or lies in one, goes by its name.
     Raises: SourceError for a path that is nothing of these.
     """
-    names = dict(known)
+    names, bucket = dict(known), cache(bucket)
     sources: list[Source] = []
     files: dict[Path, list[Path]] = {}
     for given in paths:
