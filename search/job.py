@@ -4,11 +4,13 @@ import errno
 import json
 import logging
 import os
+import secrets
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 from search.errors import DiskFull, StoreUnavailable
 from search.progress import Progress
@@ -41,6 +43,7 @@ class Job:
     started_at: str | None = None
     finished_at: str | None = None
     attempts: int = 0
+    is_unwanted: bool = False  # somebody cancelled it, and it has not come to its end
     progress: Progress | None = None
     gone: tuple[str, ...] = ()  # uris whose files are no more, the first thousand
     gone_count: int = 0
@@ -63,19 +66,52 @@ def save(folder: Path, job: Job) -> None:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-        handle = os.open(folder, os.O_RDONLY)
+        _sync_folder(folder)
+
+
+def keep_archive(sent: BinaryIO, incoming: Path) -> str:
+    """The path of a copy, synced. Raises: DiskFull, StoreUnavailable."""
+    path = incoming / f"{secrets.token_hex(8)}.zip"
+    sent.seek(0)
+    with disk_errors():
         try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+            with path.open("xb") as kept:
+                shutil.copyfileobj(sent, kept, 2**20)
+                kept.flush()
+                os.fsync(kept.fileno())
+            _sync_folder(incoming)
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
+    return str(path)
 
 
-def load(folder: Path) -> Iterator[Job]:
+def make_folder(folder: Path) -> None:
+    """Synced. Raises: DiskFull, StoreUnavailable."""
+    with disk_errors():
+        folder.mkdir(parents=True, exist_ok=True)
+        for each in (folder.parent, folder.parent.parent):
+            _sync_folder(each)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def load(folder: Path) -> tuple[list[Job], bool]:
+    """The jobs, and whether every file was one that could be read."""
+    jobs, is_whole = list[Job](), True
     for path in folder.glob("[!.]*.json"):
         try:
-            yield _job_of(json.loads(path.read_text(encoding="ascii")))
+            jobs.append(_job_of(json.loads(path.read_text(encoding="ascii"))))
         except (OSError, ValueError, TypeError, KeyError) as error:
-            log.warning("job_file=%s unreadable=%r", path.name, str(error))
+            is_whole = False
+            log.error("job_file=%s unreadable=%r uploads=kept", path.name, str(error))
+    return jobs, is_whole
 
 
 def _job_of(told: Mapping[str, Any]) -> Job:

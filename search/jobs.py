@@ -15,7 +15,7 @@ from search.engine import SearchEngine
 from search.errors import CollectionNotFound, JobNotFound, ReadOnly, SearchError, SourceError
 from search.images.decoder import Decoder
 from search.indexing import Report, index
-from search.job import Job, JobSpec, State, disk_errors, load, save
+from search.job import Job, JobSpec, State, load, make_folder, save
 from search.progress import Progress
 from search.types import Collection, Source
 
@@ -55,6 +55,7 @@ class Jobs:
         self._changed = threading.Condition()  # guards all of these
         self._closing = False
         self._untidy = True
+        self._is_whole = True  # every job of an earlier process is known
         self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
         self._take_up()
 
@@ -96,6 +97,7 @@ class Jobs:
                 return self._keep(replace(job, state="cancelled", finished_at=_now()))
             if id in self._stop:
                 self._stop[id].set()
+                job = self._keep(replace(job, is_unwanted=True))  # should the process end before the job does
             return job
 
     def resume(self, id: str) -> Job:
@@ -103,7 +105,10 @@ class Jobs:
 
         Raises: JobNotFound, CollectionNotFound.
         """
-        self._open_collection(self.get(id).spec.collection)
+        job = self.get(id)
+        if job.error_code == CollectionNotFound.code:  # another may have its name by now; what was sent is gone
+            raise CollectionNotFound(job.error or "Its collection was deleted.")
+        self._open_collection(job.spec.collection)
         with self._changed:
             job = self._job(id)
             if job.state in ("cancelled", "interrupted", "failed"):
@@ -146,10 +151,12 @@ class Jobs:
 
     def _take_up(self) -> None:
         """What was not finished when an earlier process ended."""
-        with disk_errors():
-            self.incoming.mkdir(parents=True, exist_ok=True)
-        for job in sorted(load(self._folder), key=lambda job: job.created_at):
-            if job.state == "running":
+        make_folder(self.incoming)
+        jobs, self._is_whole = load(self._folder)
+        for job in sorted(jobs, key=lambda job: job.created_at):
+            if job.state == "running" and job.is_unwanted:
+                job = replace(job, state="cancelled", is_unwanted=False, finished_at=_now())
+            elif job.state == "running":
                 job = replace(job, state="waiting" if job.attempts < MOST_ATTEMPTS else "interrupted")
             self._jobs[job.id] = job
             if job.state == "waiting":
@@ -178,11 +185,14 @@ class Jobs:
             outcome = self._outcome(job, stop)
             with self._changed:
                 del self._stop[job.id]
-                if self._closing and outcome["state"] == "cancelled":
+                job = self._job(job.id)
+                if self._closing and outcome["state"] == "cancelled" and not job.is_unwanted:
                     outcome = {"state": "waiting", "attempts": 0}
                 else:
-                    outcome["finished_at"] = _now()
-                self._keep(replace(self._job(job.id), **outcome))
+                    outcome |= {"finished_at": _now(), "is_unwanted": False}
+                job = self._keep(replace(job, **outcome))
+                if job.state != "done" or job.failures:  # what it unpacked, and what is no image, is in no collection
+                    self._untidy = True
                 self._sweep()
 
     def _tidy_up(self) -> None:
@@ -191,6 +201,8 @@ class Jobs:
                 if self._waiting or self._closing:
                     return
                 self._untidy = False
+                if not self._is_whole:  # the job that can't be read may need any of them
+                    return
                 needed = [job.spec.uploads for job in self._jobs.values() if not _is_over(job)]
             try:
                 self._tidy_uploads(frozenset(upload.path for uploads in needed for upload in uploads))
@@ -281,6 +293,8 @@ class Jobs:
 
     def _drop_unclaimed(self) -> None:
         """Archives that were sent here and never became a job."""
+        if not self._is_whole:
+            return
         claimed = {archive.path for job in self._jobs.values() for archive in job.spec.archives}
         for path in self.incoming.iterdir():
             if str(path) not in claimed:

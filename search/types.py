@@ -303,6 +303,9 @@ class SourceFile:
     path: Path | None  # None: not on this machine
     name: str = ""  # as the person knows it, where the uri does not say
 
+    def __post_init__(self) -> None:  # file systems know times after the year 2262, SQLite does not
+        object.__setattr__(self, "mtime_ns", min(self.mtime_ns, 2**63 - 1))
+
 
 @dataclass(frozen=True, slots=True)
 class Upload:

@@ -7,11 +7,12 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, BinaryIO, cast
 
 from search.errors import ImageTooLarge, SourceError, shown
 from search.types import ZIP_STARTS, Failure, Upload
 
-_DIRECTORY_BYTES = 64 * 2**20  # the list at the archive's end; a thousand times that is needed to hold it here
+_MEMBER = b"PK\x01\x02"  # begins an entry of the list of members (APPNOTE.TXT 4.3.12)
 _BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
@@ -29,6 +30,8 @@ _BROKEN = (
 @dataclass(frozen=True, slots=True)
 class Limits:
     images: int = 100_000
+    members: int = 250_000  # of any kind; zipfile takes about 600 bytes of memory for each
+    list_bytes: int = 64 * 2**20  # of the list of members
     total_bytes: int = 50 * 2**30
     ratio: int = 100  # of all that is unpacked to the archive's size: images hardly shrink, bombs do
     ratio_from_bytes: int = 256 * 2**20  # flat drawings in BMP or TIFF shrink more; a little of that is harmless
@@ -62,11 +65,10 @@ def unpack(
     name = shown(name)
     try:
         packed_bytes, total_bytes, count = path.stat().st_size, 0, 0
-        _check_directory(path, name)
-        archive = zipfile.ZipFile(path)
+        file = _Limited(path.open("rb"), limits)
     except _BROKEN as error:
         raise SourceError(f"{name} is not a zip archive that can be read: pack it again.") from error
-    with archive:
+    with file.opened, _listed(file, name, limits) as archive:
         for member in archive.infolist():
             parts = name_parts(member.filename)
             if not parts or member.is_dir() or stat.S_ISLNK(member.external_attr >> 16) or not wanted(parts):
@@ -87,6 +89,45 @@ def unpack(
             yield Upload(path=keep(data, Path(parts[-1]).suffix), name="/".join(parts))
     if not count:
         yield Failure(name, SourceError.code, f"{name} holds no images: archives inside it and links are not followed.")
+
+
+class _TooLong(Exception):
+    """The list of members is."""
+
+
+class _Limited:
+    """A file that zipfile reads, and that gives it no longer list of members than may be, however long it says it is.
+
+    zipfile takes the list's place and length from whichever of two records it believes, and reads it at one go.
+    """
+
+    def __init__(self, opened: BinaryIO, limits: Limits) -> None:
+        self.opened = opened
+        self.limits: Limits | None = limits  # None once the list is read
+        self.seek, self.tell, self.seekable, self.close = opened.seek, opened.tell, opened.seekable, opened.close
+
+    def read(self, size: int = -1) -> bytes:
+        if self.limits is None:
+            return self.opened.read(size)
+        data = self.opened.read(self.limits.list_bytes + 1 if size < 0 else min(size, self.limits.list_bytes + 1))
+        if len(data) > self.limits.list_bytes or data.count(_MEMBER) > self.limits.members:
+            raise _TooLong
+        return data
+
+
+def _listed(file: _Limited, name: str, limits: Limits) -> zipfile.ZipFile:
+    """Raises: SourceError."""
+    try:
+        archive = zipfile.ZipFile(cast(IO[bytes], file))
+    except _TooLong as error:
+        raise SourceError(
+            f"{name} lists more than {limits.members:,} files or {limits.list_bytes // 2**20} MB of names, the limits: "
+            "pack it into several."
+        ) from error
+    except _BROKEN as error:
+        raise SourceError(f"{name} is not a zip archive that can be read: pack it again.") from error
+    file.limits = None
+    return archive
 
 
 def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, *, uri: str, max_bytes: int) -> bytes | Failure:
@@ -114,17 +155,3 @@ def name_parts(name: str) -> list[str]:
     """The parts of a name from elsewhere that are names: `../`, drives and leading slashes lead nowhere."""
     clean = name.encode("utf-8", "replace").decode()
     return [part for part in clean.replace("\\", "/").split("/") if part not in ("", ".", "..") and part[1:] != ":"]
-
-
-def _check_directory(path: Path, name: str) -> None:
-    """Before zipfile reads the whole list of members: how long that is stands near the end (APPNOTE.TXT 4.3.14–16)."""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 65_557))
-        end = file.read()
-        at = end.rfind(b"PK\x05\x06")
-        size_bytes = int.from_bytes(end[at + 12 : at + 16], "little") if at >= 0 else 0
-        if size_bytes == 0xFFFFFFFF and end[at - 20 : at - 16] == b"PK\x06\x07":
-            file.seek(int.from_bytes(end[at - 12 : at - 4], "little") + 40)
-            size_bytes = int.from_bytes(file.read(8), "little")
-    if size_bytes > _DIRECTORY_BYTES:
-        raise SourceError(f"{name} lists more files than can be read: pack it into several.")

@@ -220,11 +220,9 @@ class StoredCollection:
                 raise ValueError(f"The content hash of {record.id!r} is not one: {record.content_hash!r}.")
         packed = vectors.pack(embeddings)
         with self._catalog.standing_still():
-            written = list[str]()
+            thumbnails = {item.record.content_hash: item.thumbnail for item in items if item.thumbnail}
+            written = files.write_thumbnails(self._folder, thumbnails)
             try:
-                for item in items:
-                    if item.thumbnail and files.write_thumbnail(self._folder, item.record.content_hash, item.thumbnail):
-                        written.append(item.record.content_hash)
                 change = self._catalog.put(
                     records, packed, committed=lambda change: self._show(change, records, packed)
                 )

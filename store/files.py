@@ -5,13 +5,15 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from search.errors import DiskFull, SourceError, StoreUnavailable
 
+_SYNCS_AT_ONCE = 8  # a file system commits what is synced together in one go
 _HASH = re.compile(r"[A-Za-z0-9_-]{2,128}")
 
 
@@ -30,26 +32,29 @@ def disk_errors(what: str) -> Iterator[None]:
         raise StoreUnavailable(f"{what.capitalize()} can't be written: {error.strerror}.") from error
 
 
-def write_atomically(path: Path, data: bytes, *, sync: bool = False) -> None:
-    """A reader sees the old file or the new one; with `sync` so does whoever looks after a power cut."""
+def write_synced(path: Path, data: bytes) -> None:
+    """A reader sees the old file or the new one, and so does whoever looks after a power cut."""
+    replace_synced(path, data)
+    sync_folder(path.parent)
+
+
+def replace_synced(path: Path, data: bytes) -> None:
+    """The file's bytes are synced, its name is not: that is its folder's."""
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with partial.open("xb") as file:
             file.write(data)
-            if sync:
-                file.flush()
-                os.fsync(file.fileno())
+            file.flush()
+            os.fsync(file.fileno())
         partial.replace(path)
     except OSError:
         partial.unlink(missing_ok=True)
         raise
-    if sync:
-        sync_folder(path.parent)
 
 
 def write_durably(path: Path, data: bytes) -> None:
     with disk_errors(path.name):
-        write_atomically(path, data, sync=True)
+        write_synced(path, data)
 
 
 def sync_folder(folder: Path) -> None:
@@ -60,19 +65,37 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def make_folder(folder: Path) -> None:
+    """With those above it where they are missing; synced, so that what is synced in it lasts."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
+
+
 def thumbnail_path(folder: Path, content_hash: str) -> Path:
     return folder / "thumbs" / content_hash[:2] / f"{content_hash}.webp"
 
 
-def write_thumbnail(folder: Path, content_hash: str, data: bytes) -> bool:
-    """Whether it was new. Not synced: a lost thumbnail is made again, a lost record is not."""
-    path = thumbnail_path(folder, content_hash)
-    if path.exists():
-        return False
-    with disk_errors("a thumbnail"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, data)
-    return True
+def write_thumbnails(folder: Path, thumbnails: Mapping[str, bytes]) -> list[str]:
+    """By content hash; synced when this returns. Those that were new. An error keeps none of them.
+
+    Raises: DiskFull, StoreUnavailable.
+    """
+    new = {thumbnail_path(folder, hash): hash for hash in thumbnails if read_thumbnail(folder, hash) is None}
+    if not new:
+        return []
+    try:
+        with disk_errors("a thumbnail"), ThreadPoolExecutor(_SYNCS_AT_ONCE) as threads:
+            folders = {path.parent for path in new}
+            for parent in folders:
+                make_folder(parent)
+            list(threads.map(lambda path: replace_synced(path, thumbnails[new[path]]), new))
+            list(threads.map(sync_folder, folders))
+    except BaseException:
+        remove_thumbnails(folder, list(new.values()))
+        raise
+    return list(new.values())
 
 
 def read_thumbnail(folder: Path, content_hash: str) -> bytes | None:

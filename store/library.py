@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.errors import CollectionError, CollectionExists, CollectionNotFound, ReadOnly, StoreUnavailable
+from search.errors import CollectionError, CollectionExists, CollectionNotFound, ReadOnly, SearchError, StoreUnavailable
 from search.types import Collection, CollectionInfo
 from store import files, manifest
 from store.collection import StoredCollection, create_folder, open_in
@@ -54,7 +54,7 @@ class LocalLibrary:
         if write:
             with files.disk_errors("the data folder"):
                 for folder in (self._collections, self._uploads):
-                    folder.mkdir(parents=True, exist_ok=True)
+                    files.make_folder(folder)
             self._lock = Lock(data_dir)
             self._sweep()
 
@@ -68,7 +68,7 @@ class LocalLibrary:
 
     @property
     def _untidy(self) -> Path:
-        """There while originals may be left of a deleted collection."""
+        """There while originals may be left that no collection has: since one was deleted, or one kept."""
         return self._uploads / ".untidy"
 
     @property
@@ -136,8 +136,12 @@ class LocalLibrary:
             self.check_new(name)
             info = manifest.new_info(name, model=model, fingerprint=fingerprint, dim=dim, description=description)
             folder = self._collections / name / info.version
-            create_folder(folder, info)
-            files.write_durably(folder.parent / "current", f"{info.version}\n".encode())
+            try:
+                create_folder(folder, info)
+                files.write_durably(folder.parent / "current", f"{info.version}\n".encode())
+            except SearchError:
+                shutil.rmtree(folder.parent, ignore_errors=True)
+                raise
             files.sync_folder(self._collections)
             return self.open(name)
 
@@ -166,23 +170,30 @@ class LocalLibrary:
         kept = suffix.lower() if _SUFFIX.fullmatch(suffix.lower()) else ""
         relative = f"{content_hash[:2]}/{content_hash}{kept}"
         path = self._uploads / relative
-        if not path.exists():
-            with files.disk_errors("the upload"):
-                path.parent.mkdir(exist_ok=True)
-                files.write_atomically(path, data, sync=True)
-                files.sync_folder(self._uploads)
+        with files.disk_errors("the upload"):
+            if not self._untidy.exists():
+                files.write_synced(self._untidy, b"")
+            files.make_folder(path.parent)
+            if not path.exists():
+                files.replace_synced(path, data)
+            files.sync_folder(path.parent)  # whoever wrote it may have been killed before this
         return relative
 
     def tidy_uploads(self, wanted: frozenset[str]) -> None:
-        """After a deletion: removes originals that no collection has, but for the wanted ones, which may come into one.
+        """Removes originals that no collection has, but for the wanted ones, which may come into one.
 
-        To be called while nothing is being added. While a collection can't be read, all stay.
+        Looks only where a collection was deleted or something kept since it last did. To be called while nothing is
+        being added. While a collection can't be read, all stay.
         """
         used = set(wanted)
         with suppress(StoreUnavailable), files.disk_errors("the folder of uploads"):
             if not self._untidy.exists():
                 return
-            for name in self._served():
+            served = self._served()
+            if any(folder.name not in served for folder in self._collections.glob("[!.]*/")):
+                log.warning("uploads=untidy reason='a collection has no readable pointer'")
+                return
+            for name in served:
                 uris = (record.uri for record in self.open(name).known(self._uploads.name))
                 used.update(uri.removeprefix(f"{self._uploads.name}/") for uri in uris)
             for path in self._uploads.glob("??/*"):

@@ -1,20 +1,16 @@
 """The routes that bring images in: uploads, folders in place, and the jobs that index them."""
 
-import os
-import secrets
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
-from search.errors import BadQuery, ImageTooLarge, NotAllowed, ReadOnly, SearchError, SourceError
-from search.job import Job, JobSpec
+from search.errors import BadQuery, ImageTooLarge, NotAllowed, ReadOnly, SearchError
+from search.job import Job, JobSpec, keep_archive
 from search.jobs import Jobs
 from search.types import ZIP_STARTS, SentArchive, Upload
 from search.workspace import Workspace
@@ -111,7 +107,6 @@ async def resume_job(request: Request, id: str) -> Response:
 @dataclass(frozen=True, slots=True)
 class _Taken:
     uploads: tuple[Upload, ...]
-    archives: tuple[SentArchive, ...]
     refused: tuple[tuple[str, SearchError], ...]
 
 
@@ -120,23 +115,34 @@ def _take(service: Service, files: Sequence[UploadFile], collection: str) -> dic
     jobs = _jobs(service.workspace)
     name = collection_name(collection) or ""
     service.workspace.library.open(name)  # before anything is kept for a collection that is none
+    archives: list[SentArchive] = []
     with jobs.taking:
-        taken = _keep(service, jobs, files)
-        if not taken.uploads and not taken.archives:
-            raise taken.refused[0][1] if taken.refused else BadQuery("The request holds no file: attach at least one.")
-        job = jobs.submit(JobSpec(name, uploads=taken.uploads, archives=taken.archives))
+        try:
+            taken = _keep(service, jobs, files, archives)
+            if not taken.uploads and not archives:
+                raise (
+                    taken.refused[0][1]
+                    if taken.refused
+                    else BadQuery("The request holds no file: attach at least one.")
+                )
+            job = jobs.submit(JobSpec(name, uploads=taken.uploads, archives=tuple(archives)))
+        except BaseException:  # no job will need what was kept
+            for archive in archives:
+                Path(archive.path).unlink(missing_ok=True)
+            jobs.tidy()
+            raise
     refused = [{"name": name, "code": error.code, "message": str(error)} for name, error in taken.refused]
     return {"job": job.id, "refused": refused}
 
 
-def _keep(service: Service, jobs: Jobs, files: Sequence[UploadFile]) -> _Taken:
+def _keep(service: Service, jobs: Jobs, files: Sequence[UploadFile], archives: list[SentArchive]) -> _Taken:
+    """Archives are added to those given, so that they are known whatever happens to the next file."""
     uploads: list[Upload] = []
-    archives: list[SentArchive] = []
     refused: list[tuple[str, SearchError]] = []
     for number, file in enumerate(files, 1):
         name = _name(file.filename or f"file {number}")
         if file.file.read(4) in ZIP_STARTS:
-            archives.append(SentArchive(_keep_archive(file.file, jobs.incoming), name))
+            archives.append(SentArchive(keep_archive(file.file, jobs.incoming), name))
             continue
         try:
             service.workspace.decoder.check_size(file.size or 0, name=name)
@@ -145,22 +151,7 @@ def _keep(service: Service, jobs: Jobs, files: Sequence[UploadFile]) -> _Taken:
             continue
         file.file.seek(0)
         uploads.append(Upload(service.workspace.library.keep_upload(file.file.read(), Path(name).suffix), name))
-    return _Taken(tuple(uploads), tuple(archives), tuple(refused))
-
-
-def _keep_archive(sent: BinaryIO, incoming: Path) -> str:
-    """A copy that lasts until its job is done. Raises: SourceError."""
-    path = incoming / f"{secrets.token_hex(8)}.zip"
-    sent.seek(0)
-    try:
-        with path.open("xb") as kept:
-            shutil.copyfileobj(sent, kept, 2**20)
-            kept.flush()
-            os.fsync(kept.fileno())
-    except OSError as error:
-        path.unlink(missing_ok=True)
-        raise SourceError(f"The archive can't be kept: {error.strerror}.") from error
-    return str(path)
+    return _Taken(tuple(uploads), tuple(refused))
 
 
 def _paths(request: Request, service: Service, value: object) -> tuple[str, ...]:

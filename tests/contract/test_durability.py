@@ -119,3 +119,14 @@ def test_a_reader_opens_beside_the_writer_and_a_second_writer_is_refused(tmp_pat
     collection.put(items(1, start=30))
     assert len(collection) == 21
     writer.close()
+
+
+def test_a_thumbnail_that_a_power_cut_left_empty_is_written_again(tmp_path: Path) -> None:
+    library = open_library(tmp_path)
+    collection = library.create("Holidays", model="fake", fingerprint="fake-1", dim=DIM)
+    collection.put([numbered(1)])
+    (path,) = tmp_path.glob("collections/Holidays/*/thumbs/*/*.webp")
+    path.write_bytes(b"")
+    collection.put([numbered(1)])
+    assert collection.thumbnail(numbered(1).record.id) == b"webp 1"
+    library.close()

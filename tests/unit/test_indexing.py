@@ -90,6 +90,12 @@ def test_a_record_holds_what_the_file_says(collection: Collection, run: Run, pic
     assert len(record.content_hash) == 64
 
 
+def test_a_time_that_no_catalog_can_hold_costs_nobody_anything(collection: Collection, run: Run, pics: Path) -> None:
+    os.utime(pics / "red.png", ns=(10**19, 10**19))  # in the year 2286
+    assert run().indexed == 3
+    assert run().unchanged == 3
+
+
 def test_a_thumbnail_is_kept_with_each(collection: Collection, run: Run) -> None:
     run()
     thumbnail = collection.thumbnail(by_uri(collection)["pics/red.png"].id)

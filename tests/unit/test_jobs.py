@@ -457,6 +457,119 @@ def test_a_job_of_a_deleted_collection_is_not_taken_up_again(make: MakeJobs, lib
     assert jobs.get(job.id).state == "cancelled"
 
 
+def test_a_job_of_a_deleted_collection_does_not_go_on_in_another_of_its_name(
+    make: MakeJobs, library: LocalLibrary, pics: Path
+) -> None:
+    jobs = make(started=False)
+    other = library.create("other", model="fake", fingerprint="fake-1", dim=3).info.name
+    job = jobs.submit(JobSpec(other, archives=(send(jobs, pics / "green.png"),)))
+    library.delete(other)
+    jobs.start()
+    assert finished(jobs, job.id).state == "cancelled"
+    library.create("other", model="fake", fingerprint="fake-1", dim=3)
+    with pytest.raises(CollectionNotFound, match=r"^The collection 'other' was deleted\.$"):
+        jobs.resume(job.id)
+
+
+def test_a_job_that_was_cancelled_as_the_process_closed_does_not_come_back(
+    make: MakeJobs, held: Held, pics: Path
+) -> None:
+    jobs = make(lambda spec, collection: [held])
+    job = jobs.submit(JobSpec("photos", (str(pics),)))
+    assert held.begun.wait(30)
+    assert jobs.cancel(job.id).state == "running"
+    closing = threading.Thread(target=jobs.close)
+    closing.start()
+    held.go_on.set()
+    closing.join(30)
+    assert make(started=False).get(job.id).state == "cancelled"
+
+
+def test_a_job_that_was_cancelled_as_its_process_was_killed_does_not_come_back(make: MakeJobs, tmp_path: Path) -> None:
+    script = f"""
+import os, signal
+from pathlib import Path
+from search.job import JobSpec
+from search.jobs import Jobs
+class Info: read_only = False
+class Collection: info = Info()
+def engine(name):
+    jobs.cancel(job.id)
+    os.kill(os.getpid(), signal.SIGKILL)
+jobs = Jobs(Path({str(tmp_path / "data" / "jobs")!r}), open_collection=lambda name: Collection(), open_engine=engine,
+    open_sources=lambda spec, collection: [1], decoder=None)
+job = jobs.submit(JobSpec("photos", ("/somewhere",)))
+jobs.start()
+jobs._thread.join()
+"""
+    root = Path(__file__).parents[2]
+    assert subprocess.run([sys.executable, "-c", script], cwd=root, check=False).returncode == -9
+    (job,) = make(started=False).list()
+    assert (job.state, job.attempts) == ("cancelled", 1)
+
+
+def kept_files(tmp_path: Path) -> list[str]:
+    return sorted(path.name for path in (tmp_path / "data" / "uploads").glob("??/*"))
+
+
+def test_what_a_failed_archive_unpacked_goes_when_its_job_has_ended(
+    make: MakeJobs, library: LocalLibrary, tmp_path: Path, pics: Path
+) -> None:
+    tidied = threading.Event()
+
+    def tidy(wanted: frozenset[str]) -> None:
+        library.tidy_uploads(wanted)
+        if not kept_files(tmp_path):
+            tidied.set()
+
+    class Torn:
+        name, root, scope = "uploads", None, None
+
+        def files(self) -> Iterator[SourceFile | Failure]:
+            library.keep_upload((pics / "red.png").read_bytes(), ".png")
+            assert kept_files(tmp_path) != []
+            tidied.clear()
+            raise SourceError("It holds more than 2 images, the limit: pack it into several.")
+
+    jobs = make(lambda spec, collection: [Torn()], tidy=tidy)
+    job = finished(jobs, jobs.submit(JobSpec("photos", (str(pics),))).id)
+    assert job.state == "failed"
+    assert tidied.wait(30)
+
+
+def test_what_a_killed_process_kept_and_submitted_no_job_for_goes_at_the_start(
+    make: MakeJobs, library: LocalLibrary, tmp_path: Path
+) -> None:
+    library.keep_upload(b"unclaimed", ".png")
+    tidied = threading.Event()
+
+    def tidy(wanted: frozenset[str]) -> None:
+        library.tidy_uploads(wanted)
+        tidied.set()
+
+    make(tidy=tidy)
+    assert tidied.wait(30)
+    assert kept_files(tmp_path) == []
+
+
+def test_while_a_job_cannot_be_read_all_that_it_may_need_stays(
+    make: MakeJobs, library: LocalLibrary, tmp_path: Path, pics: Path
+) -> None:
+    jobs = make(started=False)
+    upload = Upload(library.keep_upload((pics / "red.png").read_bytes(), ".png"), "red.png")
+    job = jobs.submit(JobSpec("photos", uploads=(upload,), archives=(send(jobs, pics / "green.png"),)))
+    path = tmp_path / "data" / "jobs" / f"{job.id}.json"
+    written = path.read_bytes()
+    path.write_bytes(b"{")
+    other = make(tidy=library.tidy_uploads)
+    finished(other, other.submit(JobSpec("photos", (str(pics / "blue.png"),))).id)
+    other.close()
+    path.write_bytes(written)
+    again = make()
+    assert finished(again, job.id).state == "done"
+    assert len(library.open("photos")) == 3
+
+
 def test_tidying_waits_until_no_job_is_left_and_spares_what_one_may_need(
     make: MakeJobs, library: LocalLibrary, held: Held, pics: Path
 ) -> None:

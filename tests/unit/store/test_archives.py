@@ -174,11 +174,33 @@ def test_too_many_images_are_refused(tmp_path: Path) -> None:
         unpacked(path, limits=Limits(images=2))
 
 
+TOO_LONG = r"^a\.zip lists more than 250,000 files or 0 MB of names, the limits: pack it into several\.$"
+
+
 def test_a_list_of_members_that_is_too_long_is_refused_before_it_is_read(tmp_path: Path) -> None:
-    path = pack(tmp_path / "a.zip", {"a.jpg": b"1"})
-    data = bytearray(path.read_bytes())
+    path = pack(tmp_path / "a.zip", {f"{n}.jpg": b"1" for n in range(20)})
+    with pytest.raises(SourceError, match=TOO_LONG):
+        unpacked(path, limits=Limits(list_bytes=1000))
+    assert len(unpacked(path, limits=Limits(list_bytes=2000))[0]) == 20
+
+
+def test_a_list_whose_length_stands_in_a_second_record_is_refused_too(tmp_path: Path) -> None:
+    """zipfile believes the record of zip64 even where the plain one, which says less, is whole."""
+    path = pack(tmp_path / "a.zip", {f"{n}.jpg": b"1" for n in range(20)})
+    data = path.read_bytes()
     at = data.rindex(b"PK\x05\x06")
-    data[at + 12 : at + 16] = struct.pack("<I", 2**30)
-    path.write_bytes(data)
-    with pytest.raises(SourceError, match=r"^a\.zip lists more files than can be read: pack it into several\.$"):
-        unpacked(path)
+    size, offset = struct.unpack("<II", data[at + 12 : at + 20])
+    record = b"PK\x06\x06" + struct.pack("<QHHIIQQQQ", 44, 45, 45, 0, 0, 20, 20, size, offset)
+    locator = b"PK\x06\x07" + struct.pack("<IQI", 0, at, 1)
+    small = struct.pack("<HHHHIIH", 0, 0, 1, 1, 50, offset, 0)
+    path.write_bytes(data[:at] + record + locator + b"PK\x05\x06" + small)
+    assert len(unpacked(path)[0]) == 20
+    with pytest.raises(SourceError, match=TOO_LONG):
+        unpacked(path, limits=Limits(list_bytes=1000))
+
+
+def test_a_list_with_too_many_members_of_any_kind_is_refused(tmp_path: Path) -> None:
+    path = pack(tmp_path / "a.zip", {f"{n}.txt": b"" for n in range(11)})
+    with pytest.raises(SourceError, match=r"^a\.zip lists more than 10 files or 64 MB of names, the limits"):
+        unpacked(path, limits=Limits(members=10))
+    assert unpacked(path, limits=Limits(members=11)) == ({}, [NO_IMAGES])

@@ -63,8 +63,8 @@ def test_a_loop_of_links_is_refused(root: Path) -> None:
 
 def test_writing_leaves_the_whole_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    files.write_atomically(path, b"one", sync=True)
-    files.write_atomically(path, b"two")
+    files.write_synced(path, b"one")
+    files.write_synced(path, b"two")
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
     assert path.read_bytes() == b"two"
 

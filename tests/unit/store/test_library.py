@@ -165,14 +165,39 @@ def test_originals_go_with_the_last_collection_that_has_them(library: LocalLibra
     shared = uploaded(library, b"shared", "a", "b")
     wanted = uploaded(library, b"of a job")
     uploads = tmp_path / "data" / "uploads"
-    library.tidy_uploads(frozenset())
-    assert (uploads / wanted).exists()  # nothing was deleted yet, so nothing is looked at
     library.delete("a")
     library.tidy_uploads(frozenset({wanted}))
     assert [(uploads / path).exists() for path in (alone, shared, wanted)] == [False, True, True]
     library.delete("b")
     library.tidy_uploads(frozenset())
     assert sorted(path.name for path in uploads.rglob("*") if path.is_file()) == []
+
+
+def test_originals_that_came_into_no_collection_go_too(library: LocalLibrary, tmp_path: Path) -> None:
+    library.create("a", **FAKE)  # type: ignore[arg-type]
+    kept, stray = uploaded(library, b"kept", "a"), uploaded(library, b"stray")
+    uploads = tmp_path / "data" / "uploads"
+    library.close()
+    again = open_library(tmp_path / "data")
+    again.tidy_uploads(frozenset())
+    assert [(uploads / path).exists() for path in (kept, stray)] == [True, False]
+    (uploads / stray).touch()
+    again.tidy_uploads(frozenset())
+    assert (uploads / stray).exists()  # nothing was kept or deleted since, so nothing is looked at
+    again.close()
+
+
+@pytest.mark.parametrize("pointer", [b"", b"\xff\xff", b"../a\n"])
+def test_originals_stay_while_it_is_not_known_which_version_of_a_collection_counts(
+    library: LocalLibrary, tmp_path: Path, pointer: bytes
+) -> None:
+    for name in ("a", "b"):
+        library.create(name, **FAKE)  # type: ignore[arg-type]
+    path = uploaded(library, b"shared", "a", "b")
+    (tmp_path / "data" / "collections" / "b" / "current").write_bytes(pointer)
+    library.delete("a")
+    library.tidy_uploads(frozenset())
+    assert (tmp_path / "data" / "uploads" / path).exists()
 
 
 def test_originals_stay_while_a_collection_can_not_be_read(library: LocalLibrary, tmp_path: Path) -> None:
