@@ -86,3 +86,24 @@ def in_words(error: Any) -> DeployError:
     if code in THROTTLED:
         return DeployError(f"AWS throttled {operation} {ATTEMPTS} times: run the same command again in a minute.")
     return DeployError(f"{operation} failed: {said} ({code}).")
+
+
+def code_of(error: Any) -> str:
+    return str(error.response["Error"].get("Code", ""))
+
+
+def each(call: Callable[..., Any], key: str, **request: Any) -> Iterator[Any]:
+    """The entries under `key` of every page of an answer."""
+    for page in each_page(call, **request):
+        yield from page.get(key, [])
+
+
+def each_page(call: Callable[..., Any], **request: Any) -> Iterator[Any]:
+    tokens = (("NextToken", "NextToken"), ("nextToken", "nextToken"), ("NextContinuationToken", "ContinuationToken"))
+    while True:
+        page = call(**request)
+        yield page
+        more = [(asked, page[told]) for told, asked in tokens if page.get(told)]
+        if not more:
+            return
+        request.update(more)

@@ -68,7 +68,7 @@ class Ecs:
     start_grace_s: int = whole(0, 3_600, default=180)
     drain_s: int = whole(1, 115, default=45)
     stop_timeout_s: int = whole(2, 120, default=60)
-    model: str = text("a model's name, or sagemaker:ENDPOINT", r"\S+", default="pocket")
+    model: str = text("a model's name, or sagemaker:ENDPOINT", r"\S+", default="")  # "": the one in the image
     collection: str = text("a collection's name", r"\S.*", default="")
     origins: tuple[str, ...] = texts("origins such as https://example.com", ORIGIN)
     log_queries: bool = yes_or_no(default=False)

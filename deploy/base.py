@@ -1,0 +1,67 @@
+"""What every target in an account stands on: the repository and the bucket, made once and never removed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from deploy import stacks
+from deploy.config import Config
+from deploy.errors import Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    repository: str  # ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME
+    bucket: str
+
+
+def stack_name(config: Config) -> str:
+    return f"{config.deploy.name}-base"
+
+
+def find(config: Config, aws: Callable[[str], Any]) -> Base | None:
+    found = stacks.outputs(stack_name(config), aws)
+    return Base(found["Repository"], found["Bucket"]) if "Bucket" in found else None
+
+
+def there(config: Config, aws: Callable[[str], Any]) -> Base:
+    """Raises: Refused."""
+    if found := find(config, aws):
+        return found
+    raise Refused(f"There is no {stack_name(config)} in {config.deploy.region}: run `up` first.")
+
+
+def make(config: Config, aws: Callable[[str], Any], say: stacks.Say, ask: stacks.Ask, wait: stacks.Wait) -> Base:
+    """Makes it where it is not, and brings it to the template. Raises: Refused, StackFailed, Unfinished."""
+    bring(stack_name(config), stacks.template("base"), {"Name": config.deploy.name}, aws, say, ask, wait)
+    return there(config, aws)
+
+
+def bring(
+    stack: str,
+    body: str,
+    values: dict[str, str],
+    aws: Callable[[str], Any],
+    say: stacks.Say,
+    ask: stacks.Ask,
+    wait: stacks.Wait,
+    *,
+    look: Callable[[], list[str]] = list,
+) -> bool:
+    """A stack to a template and parameters: shown, agreed to, executed; whether anything changed.
+
+    Raises: Refused, StackFailed, Unfinished.
+    """
+    stacks.settle(stack, aws, say, ask, wait)
+    change = stacks.propose(stack, body, values, aws, wait)
+    if change is None:
+        say(f"{stack}: nothing to change.")
+        return False
+    say(f"{stack}:")
+    for line in change.changes:
+        say(f"  {line}")
+    if not ask("Do this?", "yes"):
+        stacks.discard(change, aws)
+        raise Refused("Nothing was changed.")
+    stacks.execute(change, aws, say, wait, look=look)
+    return True

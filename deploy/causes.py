@@ -1,0 +1,116 @@
+"""Why a stack or a task failed: the first cause out of AWS's reports, in plain words, with a remedy."""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from deploy.clients import code_of, each
+
+STARTS = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS")
+MOST_CAUSES, MOST_TASKS = 4, 3
+# What AWS says (a pattern) → what to do. The first that fits is told.
+REMEDIES = (
+    (r"manifest unknown|not found: manifest|does not exist.*imageDigest|CannotPullContainerError.*not found",
+     "The image is not in the repository: push it again (`up` does), or name another digest."),
+    (r"CannotPullContainerError|ResourceInitializationError|unable to pull",
+     "The tasks reach no registry: they need a NAT gateway or a public address; look at [ecs] nat_gateway and the subnets' routes."),
+    (r"OutOfMemory|exit code 137",
+     "The task ran out of memory: raise [ecs] memory_mb."),
+    (r"exit code 2\b|is not a setting of Sightline",
+     "A setting was refused: `logs` shows which."),
+    (r"failed ELB health checks|failed container health checks|Health checks failed|Target\.(Timeout|ResponseCodeMismatch|FailedHealthChecks)",
+     "The task runs, but /ping does not answer 200 in time: see `logs`; a large release needs a larger [ecs] start_grace_s."),
+    (r"[Cc]apacity is unavailable|insufficient capacity",
+     "Fargate has no room there just now: try again in some minutes, or with other subnets or a smaller cpu."),
+    (r"[Cc]ircuit [Bb]reaker",
+     "The new tasks did not come up and the old ones were kept: `logs` shows what they said."),
+    (r"alarm",
+     "An alarm went off while the new tasks came up and the old ones were kept: `status` shows which."),
+    (r"service[- ]linked role",
+     "AWS has just made a role that this account lacked: run the same command again in a minute."),
+    (r"already exists",
+     "Something of this name is left from elsewhere: remove it, or choose another [deploy] name."),
+    (r"[Ll]imit ?[Ee]xceeded|[Qq]uota|maximum number of|has reached its limit",
+     "The account's quota is used up: ask for more under Service Quotas in the console, or remove what is not needed."),
+    (r"not authorized|AccessDenied|Access ?Denied|UnauthorizedOperation",
+     "The operator's rights don't suffice: deploy/operator-policy.json lists what is needed."),
+    (r"[Cc]ertificate",
+     "The certificate must be ISSUED, in this region and for the domain: look at it in ACM."),
+    (r"CIDR|conflicts with another subnet",
+     "The network collides with another one: choose another [ecs] vpc_cidr."),
+    (r"did not stabilize|[Tt]imed? ?out",
+     "It took too long: see `status` and `logs`, then run the same command again."),
+)  # fmt: skip
+
+
+def remedy(said: str) -> str:
+    """A sentence with a leading space; empty where none is known."""
+    return next((f" {what}" for pattern, what in REMEDIES if re.search(pattern, said)), "")
+
+
+def in_order(causes: Sequence[str]) -> str:
+    return "The cause: " + " Then: ".join(causes) if causes else "AWS gives no cause; its console may show more."
+
+
+def failures(stack: str, aws: Callable[[str], Any]) -> list[str]:
+    """What failed in the last operation of a stack and of those nested in it, the first cause first."""
+    said: list[str] = []
+    for event in each(aws("cloudformation").describe_stack_events, "StackEvents", StackName=stack):  # newest first
+        is_stack = event["PhysicalResourceId"] == event["StackId"]
+        if event["ResourceStatus"].endswith("_FAILED") and not is_stack:
+            said = _said(event, aws) + said
+        reason = event.get("ResourceStatusReason", "")
+        if is_stack and event["ResourceStatus"] in STARTS and reason == "User Initiated":
+            break
+    return said[:MOST_CAUSES]
+
+
+def _said(event: dict[str, Any], aws: Callable[[str], Any]) -> list[str]:
+    reason = event.get("ResourceStatusReason", "no reason given")
+    if "cancelled" in reason:
+        return []  # it only went down with the one that failed
+    if event["ResourceType"] == "AWS::CloudFormation::Stack" and event["PhysicalResourceId"]:
+        return failures(event["PhysicalResourceId"], aws)
+    short = re.sub(r"\s*\((RequestToken|Service|Status Code|SDK Attempt)[^)]*\)", "", reason).strip().rstrip(".")
+    return [f"{event['LogicalResourceId']}: {short}.{remedy(reason)}"]
+
+
+def tasks(cluster: str, service: str, aws: Callable[[str], Any]) -> list[str]:
+    """Why the service's newest tasks stopped; AWS keeps that for an hour."""
+    ecs = aws("ecs")
+    try:
+        arns = list(each(ecs.list_tasks, "taskArns", cluster=cluster, serviceName=service, desiredStatus="STOPPED"))
+    except ClientError as error:
+        if code_of(error) in ("ClusterNotFoundException", "ServiceNotFoundException"):
+            return []
+        raise
+    if not arns:
+        return []
+    stopped = ecs.describe_tasks(cluster=cluster, tasks=arns[:100])["tasks"]
+    said = [_why(task) for task in stopped if task.get("stopCode") not in ("ServiceSchedulerInitiated", "UserInitiated")]
+    return list(dict.fromkeys(said))[:MOST_TASKS]
+
+
+def _why(task: dict[str, Any]) -> str:
+    parts = [task.get("stoppedReason", "no reason given").rstrip(".")]
+    for container in task.get("containers", []):
+        if container.get("reason"):
+            parts.append(container["reason"].rstrip("."))
+        if container.get("exitCode"):
+            parts.append(f"{container['name']} ended with exit code {container['exitCode']}")
+    said = "; ".join(dict.fromkeys(parts))
+    return f"A task stopped: {said}.{remedy('; '.join(parts[1:]) or said) or remedy(said)}"
+
+
+def targets(group: str, aws: Callable[[str], Any]) -> list[str]:
+    """What the load balancer holds against its targets."""
+    found = aws("elbv2").describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
+    said = [
+        f"The load balancer finds a task {health['State']}: {health.get('Description', health['Reason']).rstrip('.')}"
+        f" ({health['Reason']}).{remedy(health['Reason'])}"
+        for health in (entry["TargetHealth"] for entry in found)
+        if health["State"] in ("unhealthy", "unavailable") and "Reason" in health
+    ]
+    return list(dict.fromkeys(said))

@@ -1,0 +1,42 @@
+"""What was deployed and found good, newest last, in the versioned bucket: what a roll-back goes back to."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from deploy.clients import code_of
+
+MOST = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    template: str
+    parameters: Mapping[str, str]
+
+    def __str__(self) -> str:
+        image = self.parameters.get("Image", "").rpartition("@")[2][:19]
+        bucket, prefix = self.parameters.get("ReleaseBucket", ""), self.parameters.get("ReleasePrefix", "")
+        return f"image {image}, " + (f"release s3://{bucket}/{prefix}" if bucket else "no release")
+
+
+def read(bucket: str, target: str, aws: Callable[[str], Any]) -> list[Deployment]:
+    try:
+        body = aws("s3").get_object(Bucket=bucket, Key=_key(target))["Body"].read()
+    except ClientError as error:
+        if code_of(error) in ("NoSuchKey", "NoSuchBucket"):
+            return []
+        raise
+    return [Deployment(entry["template"], entry["parameters"]) for entry in json.loads(body)["deployments"]]
+
+
+def write(bucket: str, target: str, deployments: list[Deployment], aws: Callable[[str], Any]) -> None:
+    body = json.dumps({"deployments": [asdict(entry) for entry in deployments[-MOST:]]}, indent=1).encode()
+    aws("s3").put_object(Bucket=bucket, Key=_key(target), Body=body, ContentType="application/json")
+
+
+def _key(target: str) -> str:
+    return f"deployments/{target}.json"
