@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
         more: dict[str, object] = {}
         if options.verb in ("up", "update", "rollback"):
             more = {"wait": time.sleep, "run": run, "smoke": smoke}
-        elif options.verb == "down":
+        elif options.verb in ("plan", "down"):
             more = {"wait": time.sleep}
         elif options.verb == "logs":
             more = {"wait": time.sleep, "since_s": options.since_minutes * 60, "follow": options.follow}

@@ -12,37 +12,61 @@ STARTS = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS")
 MOST_CAUSES, MOST_TASKS = 4, 3
 # What AWS says (a pattern) → what to do. The first that fits is told.
 REMEDIES = (
-    (r"manifest unknown|not found: manifest|does not exist.*imageDigest|CannotPullContainerError.*not found",
-     "The image is not in the repository: push it again (`up` does), or name another digest."),
-    (r"CannotPullContainerError|ResourceInitializationError|unable to pull",
-     "The tasks reach no registry: they need a NAT gateway or a public address; look at [ecs] nat_gateway and the subnets' routes."),
-    (r"OutOfMemory|exit code 137",
-     "The task ran out of memory: raise [ecs] memory_mb."),
-    (r"exit code 2\b|is not a setting of Sightline",
-     "A setting was refused: `logs` shows which."),
-    (r"failed ELB health checks|failed container health checks|Health checks failed|Target\.(Timeout|ResponseCodeMismatch|FailedHealthChecks)",
-     "The task runs, but /ping does not answer 200 in time: see `logs`; a large release needs a larger [ecs] start_grace_s."),
-    (r"[Cc]apacity is unavailable|insufficient capacity",
-     "Fargate has no room there just now: try again in some minutes, or with other subnets or a smaller cpu."),
-    (r"[Cc]ircuit [Bb]reaker",
-     "The new tasks did not come up and the old ones were kept: `logs` shows what they said."),
-    (r"alarm",
-     "An alarm went off while the new tasks came up and the old ones were kept: `status` shows which."),
-    (r"service[- ]linked role",
-     "AWS has just made a role that this account lacked: run the same command again in a minute."),
-    (r"already exists",
-     "Something of this name is left from elsewhere: remove it, or choose another [deploy] name."),
-    (r"[Ll]imit ?[Ee]xceeded|[Qq]uota|maximum number of|has reached its limit",
-     "The account's quota is used up: ask for more under Service Quotas in the console, or remove what is not needed."),
-    (r"not authorized|AccessDenied|Access ?Denied|UnauthorizedOperation",
-     "The operator's rights don't suffice: deploy/operator-policy.json lists what is needed."),
-    (r"[Cc]ertificate",
-     "The certificate must be ISSUED, in this region and for the domain: look at it in ACM."),
-    (r"CIDR|conflicts with another subnet",
-     "The network collides with another one: choose another [ecs] vpc_cidr."),
-    (r"did not stabilize|[Tt]imed? ?out",
-     "It took too long: see `status` and `logs`, then run the same command again."),
-)  # fmt: skip
+    (
+        r"manifest unknown|not found: manifest|CannotPullContainerError.*not found",
+        "The image is not in the repository: push it again (`up` does), or name another digest.",
+    ),
+    (
+        r"CannotPullContainerError|ResourceInitializationError|unable to pull",
+        "The tasks reach no registry: they need a NAT gateway or a public address;"
+        " look at [ecs] nat_gateway and at the subnets' routes.",
+    ),
+    (r"OutOfMemory|exit code 137", "The task ran out of memory: raise [ecs] memory_mb."),
+    (r"exit code \d", "The program ended by itself: `logs` shows what it said last."),
+    (
+        r"failed ELB health checks|failed container health checks|Health checks failed"
+        r"|Target\.(Timeout|ResponseCodeMismatch|FailedHealthChecks)",
+        "The task runs, but /ping does not answer 200 in time: see `logs`;"
+        " a large release needs a larger [ecs] start_grace_s.",
+    ),
+    (
+        r"[Cc]apacity is unavailable|insufficient capacity",
+        "Fargate has no room there just now: try again in some minutes, or with other subnets or a smaller cpu.",
+    ),
+    (
+        r"[Cc]ircuit [Bb]reaker",
+        "The new tasks did not come up, and the old ones were kept: `logs` shows what they said.",
+    ),
+    (r"alarm", "An alarm went off while the new tasks came up, and the old ones were kept: `status` shows which."),
+    (
+        r"service[- ]linked role",
+        "AWS has just made a role that this account lacked: run the same command again in a minute.",
+    ),
+    (
+        r"already exists",
+        "Something of this name is left from elsewhere: remove it, or choose another [deploy] name.",
+    ),
+    (
+        r"[Ll]imit ?[Ee]xceeded|[Qq]uota|maximum number of|has reached its limit",
+        "The account's quota is used up: ask for more under Service Quotas in the console, or remove something.",
+    ),
+    (
+        r"not authorized|Access ?Denied|UnauthorizedOperation",
+        "The operator's rights don't suffice: deploy/operator-policy.json lists what is needed.",
+    ),
+    (
+        r"[Cc]ertificate",
+        "The certificate must be ISSUED, in this region and for the domain: look at it in ACM.",
+    ),
+    (
+        r"CIDR|conflicts with another subnet",
+        "The network collides with another one: choose another [ecs] vpc_cidr.",
+    ),
+    (
+        r"did not stabilize|[Tt]imed? ?out",
+        "It took too long: see `status` and `logs`, then run the same command again.",
+    ),
+)
 
 
 def remedy(said: str) -> str:
@@ -89,7 +113,9 @@ def tasks(cluster: str, service: str, aws: Callable[[str], Any]) -> list[str]:
     if not arns:
         return []
     stopped = ecs.describe_tasks(cluster=cluster, tasks=arns[:100])["tasks"]
-    said = [_why(task) for task in stopped if task.get("stopCode") not in ("ServiceSchedulerInitiated", "UserInitiated")]
+    said = [
+        _why(task) for task in stopped if task.get("stopCode") not in ("ServiceSchedulerInitiated", "UserInitiated")
+    ]
     return list(dict.fromkeys(said))[:MOST_TASKS]
 
 

@@ -94,16 +94,11 @@ def code_of(error: Any) -> str:
 
 def each(call: Callable[..., Any], key: str, **request: Any) -> Iterator[Any]:
     """The entries under `key` of every page of an answer."""
-    for page in each_page(call, **request):
-        yield from page.get(key, [])
-
-
-def each_page(call: Callable[..., Any], **request: Any) -> Iterator[Any]:
     tokens = (("NextToken", "NextToken"), ("nextToken", "nextToken"), ("NextContinuationToken", "ContinuationToken"))
     while True:
         page = call(**request)
-        yield page
-        more = [(asked, page[told]) for told, asked in tokens if page.get(told)]
+        yield from page.get(key, [])
+        more = {asked: page[told] for told, asked in tokens if page.get(told)}
         if not more:
             return
-        request.update(more)
+        request |= more

@@ -113,12 +113,23 @@ class Alarms:
     memory_percent: int = whole(10, 100, default=90)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What `plan` assumes of a month, beside what the other sections say."""
+
+    load_balancer_units: float = number(0, 1_000, default=1.0)
+    log_gb: float = number(0, 100_000, default=5.0)
+    stored_gb: float = number(0, 1_000_000, default=10.0)
+    nat_gb: float = number(0, 100_000, default=10.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     deploy: Deploy
     image: Image
     release: Release
     alarms: Alarms
+    cost: Cost
     ecs: Ecs | None = None
     sagemaker: Sagemaker | None = None
     space: Space | None = None
@@ -140,7 +151,7 @@ def read_config(path: Path, target: str) -> Config:
 
 def checked(document: Mapping[str, object], target: str) -> Config:
     """Raises: BadConfig."""
-    known = {"deploy": Deploy, "image": Image, "release": Release, "alarms": Alarms} | SECTIONS
+    known = {"deploy": Deploy, "image": Image, "release": Release, "alarms": Alarms, "cost": Cost} | SECTIONS
     for name in document:
         if name not in known:
             raise BadConfig(f"[{name}] is not a section of deploy.toml; known are {', '.join(known)}.")
@@ -152,6 +163,7 @@ def checked(document: Mapping[str, object], target: str) -> Config:
         image=read_section(Image, "image", document.get("image", {})),
         release=read_section(Release, "release", document.get("release", {})),
         alarms=read_section(Alarms, "alarms", document.get("alarms", {})),
+        cost=read_section(Cost, "cost", document.get("cost", {})),
         ecs=read_section(Ecs, "ecs", document["ecs"]) if "ecs" in document else None,
         sagemaker=read_section(Sagemaker, "sagemaker", document["sagemaker"]) if "sagemaker" in document else None,
         space=read_section(Space, "space", document["space"]) if "space" in document else None,

@@ -5,32 +5,46 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from deploy.clients import each_page
+from botocore.exceptions import ClientError
+
+from deploy.clients import code_of, each
 from deploy.config import Release
 from deploy.errors import BadConfig
-
-CHUNK_BYTES = 2**20
 
 
 def publish(release: Release, bucket: str, aws: Callable[[str], Any], say: Callable[[str], None]) -> str:
     """Its address, s3://…; empty where deploy.toml names no release. Raises: BadConfig."""
     if not release.path:
         return release.uri
-    files = files_of(Path(release.path))
-    key = f"releases/{content_hash(files)}"
-    there = {
-        entry["Key"]: entry["Size"]
-        for page in each_page(aws("s3").list_objects_v2, Bucket=bucket, Prefix=key)
-        for entry in page.get("Contents", [])
-    }
-    missing = [name for name, path in files.items() if there.get(f"{key}/{name}") != path.stat().st_size]
+    address, missing = compare(release, bucket, aws)
     if missing:
-        total_mb = sum(files[name].stat().st_size for name in missing) / 1e6
+        total_mb = sum(path.stat().st_size for path in missing.values()) / 1e6
         say(f"Uploading {len(missing)} files of {release.path}, {total_mb:,.1f} MB …")
-    for name in sorted(missing, key=lambda name: (name == "manifest.json", name)):  # the manifest last: it says whole
-        aws("s3").upload_file(str(files[name]), bucket, f"{key}/{name}")
+    for key in sorted(
+        missing, key=lambda key: (key.endswith("/manifest.json"), key)
+    ):  # the manifest last: all is there
+        aws("s3").upload_file(str(missing[key]), bucket, key)
+    return address
+
+
+def compare(release: Release, bucket: str, aws: Callable[[str], Any]) -> tuple[str, dict[str, Path]]:
+    """The address of the release at `path`, and what is not there yet, by key. Raises: BadConfig."""
+    files = files_of(Path(release.path))
+    prefix = f"releases/{content_hash(files)}"
+    try:
+        there = {
+            entry["Key"]: entry["Size"]
+            for entry in each(aws("s3").list_objects_v2, "Contents", Bucket=bucket, Prefix=f"{prefix}/")
+        }
+    except ClientError as error:
+        if code_of(error) != "NoSuchBucket":
+            raise
+        there = {}
+    missing = {
+        f"{prefix}/{name}": path for name, path in files.items() if there.get(f"{prefix}/{name}") != path.stat().st_size
+    }
     is_archive = Path(release.path).is_file()
-    return f"s3://{bucket}/{key}" + (f"/{next(iter(files))}" if is_archive else "")
+    return f"s3://{bucket}/{prefix}" + (f"/{next(iter(files))}" if is_archive else ""), missing
 
 
 def files_of(path: Path) -> dict[str, Path]:

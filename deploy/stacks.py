@@ -176,9 +176,7 @@ def discard(change: ChangeSet, aws: Aws) -> None:
         aws("cloudformation").delete_change_set(ChangeSetName=change.arn)
 
 
-def execute(
-    change: ChangeSet, aws: Aws, say: Say, wait: Wait, *, look: Callable[[], list[str]] = list
-) -> None:
+def execute(change: ChangeSet, aws: Aws, say: Say, wait: Wait, *, look: Callable[[], list[str]] = list) -> None:
     """`look` is asked once, when the first resource fails: what it sees may be gone at the end.
 
     Raises: StackFailed, Unfinished.

@@ -1,0 +1,144 @@
+"""What a deployment costs a month, from AWS's price list as it is when asked; no price is kept here."""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from deploy.clients import DENIED, code_of, each
+from deploy.config import Config
+
+ALARMS = 5  # in the service's template
+HOURS = 730  # in a month, as AWS's own calculator has it
+Aws = Callable[[str], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """`usage_type`: a pattern for what follows the region's prefix, such as EUC1-."""
+
+    what: str
+    amount: float
+    unit: str
+    assumed: str
+    service: str
+    usage_type: str
+    filters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    per_unit: Decimal
+    currency: str
+
+
+def of_ecs(config: Config) -> list[Item]:
+    ecs, cost = config.ecs, config.cost
+    if ecs is None:
+        return []
+    tasks = ecs.min_tasks if ecs.mode == "readers" else 1
+    each_task = f"{tasks} tasks" + (f" (up to {ecs.max_tasks})" if ecs.mode == "readers" else "")
+    addresses = 2 + (0 if ecs.vpc_id else 1 if ecs.nat_gateway else tasks)
+    cpus, memory_gb, disk_gb = ecs.cpu / 1024, ecs.memory_mb / 1024, ecs.disk_gb - 20  # twenty come with a task
+    balancer = {"productFamily": "Load Balancer-Application"}
+    payload = {"productFamily": "Data Payload"}
+    items = [
+        _fargate("CPU", tasks * cpus, "vCPU-hours", f"{each_task} × {cpus:g} vCPU", r"vCPU-Hours:perCPU"),
+        _fargate("memory", tasks * memory_gb, "GB-hours", f"{each_task} × {memory_gb:g} GB", r"GB-Hours"),
+        _fargate("disk", tasks * disk_gb, "GB-hours", f"{each_task} × {disk_gb} GB", r"EphemeralStorage-GB-Hours"),
+        Item("Load balancer", HOURS, "hours", "one", "AWSELB", r"LoadBalancerUsage", balancer),
+        _traffic(cost.load_balancer_units, balancer),
+        Item("Public addresses", addresses * HOURS, "hours", f"{addresses}", "AmazonVPC", r"PublicIPv4:InUseAddress"),
+        Item("Log", cost.log_gb, "GB", f"{cost.log_gb:g} GB", "AmazonCloudWatch", r"DataProcessing-Bytes", payload),
+        Item("Alarms", ALARMS, "alarms", f"{ALARMS}", "AmazonCloudWatch", r"CW:AlarmMonitorUsage"),
+        stored(cost.stored_gb),
+    ]
+    if ecs.nat_gateway and not ecs.vpc_id:
+        nat = {"productFamily": "NAT Gateway"}
+        items.append(Item("NAT gateway", HOURS, "hours", "one", "AmazonEC2", r"NatGateway-Hours", nat))
+        items.append(
+            Item("Its traffic", cost.nat_gb, "GB", f"{cost.nat_gb:g} GB", "AmazonEC2", r"NatGateway-Bytes", nat)
+        )
+    return items
+
+
+def _fargate(what: str, amount: float, unit: str, assumed: str, usage_type: str) -> Item:
+    return Item(f"Fargate {what}", amount * HOURS, unit, assumed, "AmazonECS", f"Fargate-{usage_type}")
+
+
+def _traffic(units: float, filters: Mapping[str, str]) -> Item:
+    assumed = f"{units:g} load balancer units on average"
+    return Item("Load balancer's traffic", units * HOURS, "LCU-hours", assumed, "AWSELB", r"LCUUsage", filters)
+
+
+def stored(gb: float) -> Item:
+    return Item(
+        "Bucket", gb, "GB-months", f"{gb:g} GB", "AmazonS3", r"TimedStorage-ByteHrs", {"productFamily": "Storage"}
+    )
+
+
+def of_what_stays(repository: str, aws: Aws) -> list[Item]:
+    """The images by their sizes; the bucket by the gigabyte, since its size is not known without listing it."""
+    details = each(aws("ecr").describe_images, "imageDetails", repositoryName=repository.split("/", 1)[1])
+    images_gb = sum(entry.get("imageSizeInBytes", 0) for entry in details) / 1e9
+    images = Item("Images", images_gb, "GB-months", f"{images_gb:.2f} GB", "AmazonECR", r"TimedStorage-ByteHrs")
+    return [images, stored(1.0)]
+
+
+def tell(items: Sequence[Item], region: str, aws: Aws, say: Callable[[str], None]) -> None:
+    """Each item with amount, price and assumption, and their sum; what has no price is said and not in the sum."""
+    say(f"Cost a month in {region}, from AWS's price list as it is now, before taxes, discounts and free tiers:")
+    total, currency, unpriced = Decimal(0), "", list[str]()
+    for item in items:
+        try:
+            price = find(item, region, aws)
+        except ClientError as error:
+            if code_of(error) not in DENIED:
+                raise
+            say("  The price list may not be read: deploy/operator-policy.json has pricing:GetProducts. No figure.")
+            return
+        if price is None:
+            unpriced.append(item.what)
+            say(f"  {item.what}: no price was found; {item.amount:,.0f} {item.unit} ({item.assumed})")
+            continue
+        cost = price.per_unit * Decimal(str(item.amount))
+        total, currency = total + cost, price.currency
+        say(
+            f"  {item.what}: {cost:,.2f} {price.currency} ({item.assumed}; {item.amount:,.6g} {item.unit}"
+            f" × {price.per_unit.normalize():f})"
+        )
+    if currency:
+        missing = f", without {', '.join(unpriced)}" if unpriced else ""
+        say(f"  Together: {total:,.2f} {currency} a month{missing}.")
+
+
+def find(item: Item, region: str, aws: Aws) -> Price | None:
+    """The on-demand price of the first paid tier; None where none, or more than one, fits."""
+    filters = {"regionCode": region} | dict(item.filters)
+    request = {
+        "ServiceCode": item.service,
+        "FormatVersion": "aws_v1",
+        "Filters": [{"Type": "TERM_MATCH", "Field": key, "Value": value} for key, value in sorted(filters.items())],
+    }
+    found = set()
+    for text in each(aws("pricing").get_products, "PriceList", **request):
+        offer = json.loads(text)
+        if re.fullmatch(r"([A-Z0-9]+-)?" + item.usage_type, offer["product"]["attributes"].get("usagetype", "")):
+            found.add(_first_paid_tier(offer))
+    prices = found - {None}
+    return prices.pop() if len(prices) == 1 else None
+
+
+def _first_paid_tier(offer: dict[str, Any]) -> Price | None:
+    tiers = [
+        (Decimal(tier.get("beginRange") or 0), Decimal(amount), currency)
+        for term in offer.get("terms", {}).get("OnDemand", {}).values()
+        for tier in term["priceDimensions"].values()
+        for currency, amount in tier["pricePerUnit"].items()
+    ]
+    paid = sorted(tier for tier in tiers if tier[1] > 0)
+    return Price(paid[0][1], paid[0][2]) if paid else None

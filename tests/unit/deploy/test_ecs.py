@@ -1,0 +1,444 @@
+"""The courses that `up`, `update`, `rollback` and `down` can take on ECS, each to its end."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from deploy import ecs, history, stacks
+from deploy.config import Config, checked
+from deploy.errors import Refused, SmokeFailed, StackFailed, Unfinished
+from tests.deploy_fakes import ACCOUNT, FakeAws, FakeEngine, Stack, course, event
+from tests.unit.deploy.test_config import document
+
+
+def configured(tag: str = "a", **sections: dict[str, Any]) -> Config:
+    return checked(document(image={"source": "sightline:0.1.0", "tag": tag}, **sections), "ecs")
+
+
+class Session:
+    """One person at the command line, who says yes unless told otherwise."""
+
+    def __init__(self) -> None:
+        self.aws = FakeAws()
+        self.engine = FakeEngine(self.aws)
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        self.answers = True
+        self.smokes: list[str] = []  # what the next smokes complain of; "" is none
+
+    def ask(self, question: str, wanted: str) -> bool:
+        self.asked.append(question)
+        return self.answers
+
+    def smoke(self) -> None:
+        if self.smokes and (complaint := self.smokes.pop(0)):
+            raise SmokeFailed(complaint)
+
+    def changing(self, verb: Any, config: Config) -> None:
+        verb(config, self.aws, self.said.append, self.ask, wait=self.aws.wait, run=self.engine, smoke=self.smoke)
+
+    def up(self, tag: str = "a") -> None:
+        self.changing(ecs.up, configured(tag))
+
+    def update(self, tag: str) -> None:
+        self.changing(ecs.update, configured(tag))
+
+    def rollback(self) -> None:
+        self.changing(ecs.rollback, configured())
+
+    def operations(self) -> list[str]:
+        return [operation for operation, _ in self.aws.calls]
+
+    @property
+    def service(self) -> Stack:
+        return self.aws.stacks["sightline-ecs"]
+
+    @property
+    def running(self) -> str:
+        """The digest that the stack names."""
+        return self.service.parameters["Image"].rpartition("@")[2]
+
+    def kept(self) -> list[str]:
+        return [entry.parameters["Image"].rpartition("@")[2] for entry in history.read("b", "ecs", self.aws)]
+
+
+@pytest.fixture
+def session() -> Session:
+    return Session()
+
+
+@pytest.fixture
+def running(session: Session) -> Session:
+    """`up` has been there."""
+    session.up("a")
+    session.said.clear()
+    session.aws.calls.clear()
+    return session
+
+
+def test_up_makes_base_network_image_and_service_in_this_order(session: Session) -> None:
+    session.up("a")
+    assert list(session.aws.stacks) == ["sightline-base", "sightline-network", "sightline-ecs"]
+    operations = session.operations()
+    assert operations.index("get_authorization_token") > operations.index("execute_change_set")
+    assert session.kept() == [session.aws.images["a"]]
+    assert session.said[-1] == "It answers as it should."
+
+
+def test_up_again_changes_nothing_and_pushes_nothing(running: Session) -> None:
+    pushed = len(running.engine.ran)
+    running.up("a")
+    assert "execute_change_set" not in running.operations()
+    assert len(running.engine.ran) == pushed
+    assert running.said[:3] == [
+        "sightline-base: nothing to change.",
+        "sightline-network: nothing to change.",
+        "The image a is in the repository.",
+    ]
+    assert len(running.kept()) == 1
+
+
+def test_what_was_not_agreed_to_is_not_done_and_leaves_no_change_set(session: Session) -> None:
+    session.answers = False
+    with pytest.raises(Refused, match=r"^Nothing was changed\.$"):
+        session.up()
+    assert session.aws.stacks == {}
+
+
+def test_other_credentials_than_deploy_toml_names_are_refused(session: Session) -> None:
+    session.aws.account = "999999999999"
+    config = configured(deploy={"account": ACCOUNT})
+    with pytest.raises(Refused, match=r"belong to account 999999999999, and \[deploy\] account is 123456789012"):
+        session.changing(ecs.up, config)
+    assert session.operations() == ["get_caller_identity"]
+
+
+def test_a_stack_that_can_not_be_made_says_the_first_cause_and_a_remedy(session: Session) -> None:
+    failed = [
+        event("Vpc", "CREATE_FAILED", "The maximum number of VPCs has been reached. (Service: Ec2, Status Code: 400)"),
+        event("Gateway", "CREATE_FAILED", "Resource creation cancelled"),
+    ]
+    session.aws.courses["sightline-network"] = [
+        course("CREATE_IN_PROGRESS", ("ROLLBACK_IN_PROGRESS", failed), "ROLLBACK_COMPLETE")
+    ]
+    with pytest.raises(StackFailed) as failure:
+        session.up()
+    assert str(failure.value) == (
+        "sightline-network failed and is ROLLBACK_COMPLETE. The cause: Vpc: The maximum number of VPCs has been"
+        " reached. The account's quota is used up: ask for more under Service Quotas in the console, or remove"
+        " something."
+    )
+
+
+def test_a_stack_that_was_never_finished_is_removed_on_request_and_made_again(session: Session) -> None:
+    failed = [event("Vpc", "CREATE_FAILED", "Quota")]
+    session.aws.courses["sightline-network"] = [course("CREATE_IN_PROGRESS", ("ROLLBACK_COMPLETE", failed))]
+    with pytest.raises(StackFailed):
+        session.up()
+    session.up()
+    assert "What is left of it has to go first. Remove it?" in session.asked
+    assert session.aws.stacks["sightline-network"].status == "CREATE_COMPLETE"
+
+
+def test_a_stack_that_was_never_finished_stays_where_nobody_agrees(session: Session) -> None:
+    session.aws.stacks["sightline-base"] = Stack("ROLLBACK_COMPLETE")
+    session.answers = False
+    with pytest.raises(Refused, match="sightline-base is ROLLBACK_COMPLETE and stays in the way"):
+        session.up()
+    assert "delete_stack" not in session.operations()
+
+
+def test_the_reason_a_task_stopped_is_told_though_the_cluster_goes_with_the_stack(session: Session) -> None:
+    breaker = event("Service", "CREATE_FAILED", "ECS Deployment Circuit Breaker was triggered.")
+    session.aws.stopped = [
+        {
+            "stoppedReason": "Essential container in task exited",
+            "containers": [{"name": "sightline", "exitCode": 137, "reason": "OutOfMemoryError: Container killed"}],
+        }
+    ]
+    session.aws.courses["sightline-ecs"] = [
+        course("CREATE_IN_PROGRESS", ("ROLLBACK_IN_PROGRESS", [breaker]), "ROLLBACK_COMPLETE")
+    ]
+    with pytest.raises(StackFailed) as failure:
+        session.up()
+    assert "A task stopped: Essential container in task exited; OutOfMemoryError: Container killed;" in str(
+        failure.value
+    )
+    assert "The task ran out of memory: raise [ecs] memory_mb." in str(failure.value)
+
+
+def test_a_first_deployment_that_fails_its_smoke_is_left_and_not_kept_as_good(session: Session) -> None:
+    session.smokes = ["The page answers 503."]
+    with pytest.raises(SmokeFailed, match=r"^The page answers 503\. There is no earlier deployment to go back to"):
+        session.up()
+    assert session.kept() == []
+
+
+def test_an_update_brings_the_new_image_and_is_kept_as_good(running: Session) -> None:
+    running.update("b")
+    assert running.running == running.aws.images["b"]
+    assert running.kept() == [running.aws.images["a"], running.aws.images["b"]]
+
+
+def test_an_update_of_nothing_is_refused(session: Session) -> None:
+    with pytest.raises(Refused, match="There is no sightline-ecs in eu-central-1 to update: run `up` first"):
+        session.update("a")
+
+
+def test_an_update_that_fails_its_smoke_goes_back_by_itself(running: Session) -> None:
+    running.smokes = ["Other ids than golden."]
+    running.asked.clear()
+    with pytest.raises(SmokeFailed, match=r"^Other ids than golden\. It was taken back: image sha256:"):
+        running.update("b")
+    assert running.asked == ["Do this?"]  # for the update; going back asks nobody
+    assert running.running == running.aws.images["a"]
+    assert running.kept() == [running.aws.images["a"]]
+
+
+def test_the_circuit_breakers_roll_back_is_told_with_its_cause(running: Session) -> None:
+    breaker = event("Service", "UPDATE_FAILED", "ECS Deployment Circuit Breaker was triggered.")
+    running.aws.stopped = [{"stoppedReason": "Task failed ELB health checks in (target-group a)"}]
+    running.aws.courses["sightline-ecs"] = [
+        course("UPDATE_IN_PROGRESS", ("UPDATE_ROLLBACK_IN_PROGRESS", [breaker]), "UPDATE_ROLLBACK_COMPLETE")
+    ]
+    with pytest.raises(StackFailed) as failure:
+        running.update("b")
+    assert "sightline-ecs failed and is UPDATE_ROLLBACK_COMPLETE. The cause: Service: ECS Deployment Circuit" in str(
+        failure.value
+    )
+    assert "/ping does not answer 200 in time" in str(failure.value)
+    assert running.running == running.aws.images["a"]
+
+
+def test_a_roll_back_that_ends_completed_on_the_old_tasks_is_a_failure(running: Session) -> None:
+    def went_back(aws: FakeAws) -> dict[str, Any]:
+        failed = aws.deployment("INACTIVE", "FAILED", 0, reason="ECS deployment circuit breaker: rolling back")
+        return aws.service(aws.deployment("PRIMARY", "COMPLETED", 2, revision=1), failed)
+
+    running.aws.services = [went_back]
+    with pytest.raises(
+        StackFailed, match=r"^ECS took the deployment back: ECS deployment circuit breaker: rolling back"
+    ):
+        running.update("b")
+
+
+def test_an_alarm_that_takes_the_deployment_back_is_named(running: Session) -> None:
+    def went_back(aws: FakeAws) -> dict[str, Any]:
+        reason = "ECS deployment rolled back: alarm sightline-errors is in ALARM."
+        failed = aws.deployment("INACTIVE", "FAILED", 0, reason=reason)
+        return aws.service(aws.deployment("PRIMARY", "IN_PROGRESS", 2, revision=1), failed)
+
+    running.aws.services = [went_back]
+    with pytest.raises(StackFailed, match="alarm sightline-errors is in ALARM"):
+        running.update("b")
+
+
+def test_an_alarm_that_rings_already_is_asked_about_before_anything_changes(running: Session) -> None:
+    running.aws.ringing = ["sightline-latency", "sightline-memory"]
+    running.answers = False
+    with pytest.raises(Refused, match=r"^Nothing was changed\.$"):
+        running.update("b")
+    assert (
+        "In ALARM already: sightline-latency. ECS won't take a deployment back for an alarm that rang before it."
+        in (running.said)
+    )
+    assert "create_change_set" not in running.operations()[-3:]
+    assert running.running == running.aws.images["a"]
+
+
+def test_a_failed_roll_back_is_explained_and_tried_again_on_request(running: Session) -> None:
+    failed = [event("Service", "UPDATE_FAILED", "image not found: manifest unknown")]
+    running.aws.courses["sightline-ecs"] = [
+        course("UPDATE_IN_PROGRESS", ("UPDATE_ROLLBACK_IN_PROGRESS", failed), "UPDATE_ROLLBACK_FAILED")
+    ]
+    with pytest.raises(StackFailed, match="is UPDATE_ROLLBACK_FAILED"):
+        running.update("b")
+    running.update("c")
+    assert "When the cause is mended, AWS can try again to go back. Try now?" in running.asked
+    assert running.running == running.aws.images["c"]
+
+
+def test_a_roll_back_that_fails_again_says_what_else_there_is(running: Session) -> None:
+    running.service.status = "UPDATE_ROLLBACK_FAILED"
+    stuck = [event("Service", "UPDATE_FAILED", "Access denied")]
+    running.aws.courses["sightline-ecs"] = [course("UPDATE_ROLLBACK_IN_PROGRESS", ("UPDATE_ROLLBACK_FAILED", stuck))]
+    with pytest.raises(StackFailed, match=r"still UPDATE_ROLLBACK_FAILED.*skip the resource"):
+        running.update("b")
+
+
+def test_throttling_while_waiting_is_waited_out(running: Session) -> None:
+    running.aws.throttled.update({"describe_services": 3})
+    running.update("b")
+    assert running.running == running.aws.images["b"]
+
+
+def test_throttled_stack_events_are_waited_out(running: Session) -> None:
+    begin = running.aws.cloudformation_execute_change_set
+
+    def begin_and_throttle(**request: Any) -> dict[str, Any]:
+        answer = begin(**request)
+        running.aws.throttled.update({"describe_stacks": 4})
+        return answer
+
+    running.aws.cloudformation_execute_change_set = begin_and_throttle  # type: ignore[method-assign]
+    stack = "sightline-ecs"
+    change = stacks.propose(stack, "Resources: {}", {"Name": "sightline"}, running.aws, running.aws.wait)
+    assert change is not None
+    stacks.execute(change, running.aws, running.said.append, running.aws.wait)
+    assert running.service.status == "UPDATE_COMPLETE"
+
+
+def test_an_interrupted_update_is_waited_for_by_the_next_run(running: Session) -> None:
+    running.aws.interrupt_after = 1
+    with pytest.raises(KeyboardInterrupt):
+        running.update("b")
+    assert running.service.status == "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"
+    running.update("b")
+    assert (
+        "sightline-ecs: UPDATE_COMPLETE_CLEANUP_IN_PROGRESS since an earlier run; waiting for its end." in running.said
+    )
+    assert running.operations().count("execute_change_set") == 1
+    assert running.kept() == [running.aws.images["a"], running.aws.images["b"]]
+
+
+def test_a_change_set_that_an_interrupted_run_left_is_replaced(running: Session) -> None:
+    stacks.propose("sightline-ecs", "Resources: {}", {"Name": "x"}, running.aws, running.aws.wait)
+    running.update("b")
+    assert running.running == running.aws.images["b"]
+
+
+def test_a_stack_that_never_ends_is_given_up_after_an_hour_and_can_be_waited_for_again(running: Session) -> None:
+    running.aws.courses["sightline-ecs"] = [course(*["UPDATE_IN_PROGRESS"] * 1_000, "UPDATE_COMPLETE")]
+    with pytest.raises(Unfinished, match="still UPDATE_IN_PROGRESS after an hour; the same command waits on"):
+        running.update("b")
+    assert running.aws.waited_s < 3_700
+
+
+def test_tasks_that_find_no_capacity_are_told_when_waiting_ends(running: Session) -> None:
+    running.aws.services = [
+        lambda aws: aws.service(
+            aws.deployment("PRIMARY", "IN_PROGRESS", 0),
+            aws.deployment("ACTIVE", "COMPLETED", 2, revision=1),
+            message="(service sightline) was unable to place a task.",
+        )
+    ]
+    running.aws.stopped = [{"stoppedReason": "Capacity is unavailable at this time. Please try again later."}]
+    with pytest.raises(Unfinished, match="Fargate has no room there just now: try again in some minutes"):
+        running.update("b")
+    assert "  0 of 2 new tasks run, 2 old ones; (service sightline) was unable to place a task." in running.said
+
+
+def test_an_image_that_can_not_be_pulled_has_its_remedy(running: Session) -> None:
+    running.aws.services = [
+        lambda aws: aws.service(aws.deployment("PRIMARY", "FAILED", 0, reason="tasks failed to start"))
+    ]
+    running.aws.stopped = [{"stoppedReason": "CannotPullContainerError: image x: not found"}]
+    with pytest.raises(StackFailed, match=r"The image is not in the repository: push it again"):
+        running.update("b")
+
+
+def test_old_tasks_that_drain_too_long_hold_nothing_up(running: Session) -> None:
+    running.aws.services = [
+        lambda aws: aws.service(
+            aws.deployment("PRIMARY", "COMPLETED", 2), aws.deployment("ACTIVE", "COMPLETED", 1, revision=1)
+        )
+    ]
+    running.update("b")
+    assert (
+        "  Old tasks are still finishing what they answer; AWS ends them. Traffic goes to the new ones." in running.said
+    )
+    assert running.kept()[-1] == running.aws.images["b"]
+
+
+def test_a_push_that_does_not_arrive_stops_before_the_service_changes(running: Session) -> None:
+    running.engine.loses = True
+    with pytest.raises(Refused, match=r"docker pushed .*/sightline:b, but the repository does not have it"):
+        running.update("b")
+    assert running.running == running.aws.images["a"]
+
+
+def test_rollback_goes_back_one_deployment_after_another(running: Session) -> None:
+    running.update("b")
+    running.update("c")
+    running.rollback()
+    assert running.running == running.aws.images["b"]
+    running.rollback()
+    assert running.running == running.aws.images["a"]
+    with pytest.raises(Refused, match="There is nothing to go back to"):
+        running.rollback()
+
+
+def test_rollback_leaves_what_was_deployed_but_never_found_good(running: Session) -> None:
+    running.aws.services = [lambda aws: aws.service(aws.deployment("PRIMARY", "IN_PROGRESS", 0))]
+    with pytest.raises(Unfinished):
+        running.update("b")
+    running.aws.services = []
+    running.rollback()
+    assert running.running == running.aws.images["a"]
+
+
+def test_down_removes_service_and_network_and_says_what_stays(running: Session) -> None:
+    ecs.down(configured(), running.aws, running.said.append, running.ask, wait=running.aws.wait)
+    assert list(running.aws.stacks) == ["sightline-base"]
+    assert f"What stays: the bucket sightline-{ACCOUNT}-eu-central-1 and the images in " in "\n".join(running.said)
+
+
+def test_down_does_nothing_without_the_name(running: Session) -> None:
+    running.answers = False
+    with pytest.raises(Refused, match=r"^Nothing was removed\.$"):
+        ecs.down(configured(), running.aws, running.said.append, running.ask, wait=running.aws.wait)
+    assert len(running.aws.stacks) == 3
+
+
+def test_a_network_that_is_there_gets_no_stack(session: Session) -> None:
+    keys = {
+        "vpc_id": "vpc-0a1b2c3d",
+        "load_balancer_subnets": ["subnet-0a1b2c3d", "subnet-0a1b2c3e"],
+        "task_subnets": ["subnet-0a1b2c3f"],
+    }
+    session.changing(ecs.up, configured(ecs=keys))
+    assert list(session.aws.stacks) == ["sightline-base", "sightline-ecs"]
+    assert session.service.parameters["LoadBalancerSubnets"] == "subnet-0a1b2c3d,subnet-0a1b2c3e"
+    assert session.service.parameters["AssignPublicIp"] == "DISABLED"
+
+
+def test_plan_executes_nothing_and_leaves_no_change_set(running: Session) -> None:
+    before = {name: replace(stack) for name, stack in running.aws.stacks.items()}
+    running.aws.images["b"] = "sha256:" + "b" * 64
+    ecs.plan(configured("b"), running.aws, running.said.append, running.ask, wait=running.aws.wait)
+    assert running.aws.stacks == before
+    assert running.said[:3] == [
+        "sightline-base: nothing to change.",
+        "sightline-network: nothing to change.",
+        "sightline-ecs would:",
+    ]
+    assert running.said[3] == "  change Task (ECS::TaskDefinition), by a new one"
+
+
+def test_plan_of_a_new_deployment_lists_what_would_be_made(session: Session) -> None:
+    ecs.plan(configured(), session.aws, session.said.append, session.ask, wait=session.aws.wait)
+    assert session.aws.stacks == {}
+    assert "sightline-base is not there and would be made, with:" in session.said
+    assert "  Bucket (S3::Bucket)" in session.said
+    assert "  Service (ECS::Service)" in session.said
+    assert f"Image: sightline:0.1.0 would be pushed as {ACCOUNT}.dkr.ecr.eu-central-1.amazonaws.com/sightline:a." in (
+        session.said
+    )
+
+
+def test_status_says_what_runs_and_how_it_is(running: Session) -> None:
+    running.aws.ringing = ["sightline-cpu"]
+    running.aws.targets = [{"State": "healthy"}, {"State": "unhealthy", "Reason": "Target.Timeout"}]
+    ecs.status(configured(), running.aws, running.said.append, running.ask)
+    assert running.said[2:] == [
+        "sightline-ecs: CREATE_COMPLETE",
+        f"Runs image {running.running[:19]}, no release.",
+        "Tasks: 2 run, 2 are wanted, 0 start.",
+        "Deployment PRIMARY: COMPLETED",
+        "Load balancer: 1 healthy, 1 unhealthy.",
+        "The load balancer finds a task unhealthy: Target.Timeout (Target.Timeout). The task runs, but /ping does not"
+        " answer 200 in time: see `logs`; a large release needs a larger [ecs] start_grace_s.",
+        "Alarms: sightline-cpu.",
+        "Address: https://images.example.com (points to sightline-1.eu-central-1.elb.amazonaws.com)",
+    ]
