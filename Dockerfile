@@ -58,7 +58,7 @@ ENV PATH=/opt/sightline/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp \
     SIGHTLINE_HOST=0.0.0.0 SIGHTLINE_DATA_DIR=/data HF_HUB_CACHE=/data/hub \
     SIGHTLINE_MODEL=${SIGHTLINE_MODEL:+/opt/sightline/model}
-VOLUME /data
+VOLUME /data /tmp
 EXPOSE 7860 8080
 ENTRYPOINT ["python", "app.py"]
 CMD ["ui"]

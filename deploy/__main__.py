@@ -29,7 +29,7 @@ BAD_CONFIG, STOPPED_BY_CTRL_C = 2, 130
 
 def main(arguments: Sequence[str]) -> int:
     """Returns the exit code."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         config = read_config(options.config, options.target)
         aws = open_clients(config.deploy)
@@ -77,7 +77,7 @@ def asker(yes: bool) -> Callable[[str, str], bool]:
     return ask
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m deploy", description="Run Sightline on ECS, SageMaker or a Space.")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name, purpose in VERBS.items():

@@ -13,7 +13,6 @@ SLACK_S = 5  # between the end of draining and the kill
 ARN = r"arn:aws[a-z-]*:{service}:[a-z0-9-]+:\d{{12}}:{rest}"
 NAME = r"[a-z](?!.*--)[a-z0-9-]{0,22}[a-z0-9]"  # a part of bucket, stack and load balancer names
 S3_URI = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+"
-ORIGIN = r"https?://[^/\s,]+"
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html, "Task CPU and memory"
 MEMORY_MB_OF_CPU = {
     256: (512, 1024, 2048),
@@ -70,8 +69,6 @@ class Ecs:
     stop_timeout_s: int = whole(2, 120, default=60)
     model: str = text("a model's name, or sagemaker:ENDPOINT", r"\S+", default="")  # "": the one in the image
     collection: str = text("a collection's name", r"\S.*", default="")
-    origins: tuple[str, ...] = texts("origins such as https://example.com", ORIGIN)
-    log_queries: bool = yes_or_no(default=False)
     log_days: int = one_of(*LOG_DAYS, default=30)
     vpc_cidr: str = text(
         "a private IPv4 network of /16 to /24, such as 10.20.0.0/16", r"[\d.]+/\d+", default="10.20.0.0/16"

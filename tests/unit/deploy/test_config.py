@@ -9,6 +9,7 @@ from deploy.config import Deploy, Ecs, Image, checked, read_config
 from deploy.errors import BadConfig
 
 CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/11111111-2222-3333-4444-555555555555"
+SUBNETS = ["subnet-0a1b2c3d", "subnet-0a1b2c3e"]
 
 
 def document(**sections: dict[str, Any]) -> dict[str, Any]:
@@ -26,14 +27,15 @@ def test_a_small_file_gives_the_defaults() -> None:
     assert config.deploy == Deploy(name="sightline", region="eu-central-1")
     assert config.image == Image(source="sightline:0.1.0", tag="0.1.0-3f2c1d0")
     assert config.ecs == Ecs(certificate_arn=CERTIFICATE, domain="images.example.com")
-    assert (config.ecs.mode, config.ecs.min_tasks, config.ecs.origins) == ("readers", 2, ())
+    assert (config.ecs.mode, config.ecs.min_tasks, config.ecs.task_subnets) == ("readers", 2, ())
     assert config.sagemaker is None
 
 
 def test_a_list_becomes_a_tuple() -> None:
-    ecs = checked(document(ecs={"origins": ["https://a.example", "https://b.example:8443"]}), "ecs").ecs
+    keys = {"vpc_id": "vpc-0a1b2c3d", "load_balancer_subnets": SUBNETS, "task_subnets": SUBNETS}
+    ecs = checked(document(ecs=keys), "ecs").ecs
     assert ecs is not None
-    assert ecs.origins == ("https://a.example", "https://b.example:8443")
+    assert ecs.task_subnets == ("subnet-0a1b2c3d", "subnet-0a1b2c3e")
 
 
 @pytest.mark.parametrize(
@@ -57,9 +59,9 @@ def test_a_list_becomes_a_tuple() -> None:
         ("ecs", "disk_gb", 20, "expected a whole number from 21 to 200."),
         ("ecs", "stop_timeout_s", 121, "expected a whole number from 2 to 120."),
         ("ecs", "log_days", 31, "expected one of 1, 3, 5, 7, 14, 30, "),
+        ("ecs", "task_subnets", "subnet-0a1b2c3d", "expected a list of subnets such as subnet-0a1b2c3d."),
+        ("ecs", "task_subnets", ["subnet"], "expected a list of subnets such as subnet-0a1b2c3d."),
         ("ecs", "nat_gateway", 1, "expected true or false."),
-        ("ecs", "origins", "https://a.example", "expected a list of origins such as https://example.com."),
-        ("ecs", "origins", ["a.example"], "expected a list of origins such as https://example.com."),
         (
             "ecs",
             "vpc_cidr",

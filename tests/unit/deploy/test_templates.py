@@ -1,0 +1,201 @@
+"""The templates are clean, give no right that is not needed, and set only what Sightline reads."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cfnlint
+import pytest
+from cfnlint.decode import cfn_yaml
+
+from deploy.config import read_config
+from deploy.ecs_values import network_values, values
+from tests.unit.deploy.test_config import document
+
+ROOT = Path(__file__).parents[3]
+TEMPLATES = sorted((ROOT / "deploy" / "templates").glob("*.yaml"))
+POLICY = ROOT / "deploy" / "operator-policy.json"
+UNSCOPED = {  # what stands beside Resource "*", and why: AWS knows no narrower resource for it
+    "ecr:GetAuthorizationToken": "a token is for the whole registry",
+    "ec2:Describe": "listings",
+    "elasticloadbalancing:Describe": "listings",
+    "application-autoscaling:Describe": "listings",
+    "logs:DescribeLogGroups": "a listing",
+    "ecs:DescribeTaskDefinition": "revisions have no rights of their own",
+    "ecs:DeregisterTaskDefinition": "revisions have no rights of their own",
+    "pricing:GetProducts": "the price list is everybody's",
+}
+ACTIONS = json.loads((Path(cfnlint.__file__).parent / "data/AdditionalSpecs/Policies.json").read_text(encoding="utf-8"))
+
+
+def plain(path: Path) -> dict[str, Any]:
+    template: dict[str, Any] = json.loads(json.dumps(cfn_yaml.load(str(path))))
+    return template
+
+
+def service(kind: str) -> dict[str, Any]:
+    resources = plain(ROOT / "deploy" / "templates" / "service.yaml")["Resources"]
+    (found,) = [entry["Properties"] for entry in resources.values() if entry["Type"] == kind]
+    return found  # type: ignore[no-any-return]
+
+
+def container() -> dict[str, Any]:
+    (found,) = service("AWS::ECS::TaskDefinition")["ContainerDefinitions"]
+    return found  # type: ignore[no-any-return]
+
+
+def statements(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        if "Effect" in value and "Action" in value:
+            yield value
+        for entry in value.values():
+            yield from statements(entry)
+    elif isinstance(value, list):
+        for entry in value:
+            yield from statements(entry)
+
+
+def granted() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each action that is allowed, with its statement."""
+    sources = [plain(path) for path in TEMPLATES] + [json.loads(POLICY.read_text(encoding="utf-8"))]
+    for statement in statements(sources):
+        if statement["Effect"] == "Allow":
+            actions = statement["Action"]
+            for action in [actions] if isinstance(actions, str) else actions:
+                yield action, statement
+
+
+GRANTED = list(granted())
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
+def test_cfn_lint_finds_nothing(template: Path) -> None:
+    command = [str(Path(sys.executable).with_name("cfn-lint")), str(template), "--regions", "eu-central-1", "us-east-1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.stdout + done.stderr, done.returncode) == ("", 0)
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
+def test_a_template_fits_into_a_request(template: Path) -> None:
+    assert template.stat().st_size <= 51_200  # docs.aws.amazon.com, "CloudFormation quotas", TemplateBody
+
+
+@pytest.mark.parametrize("action", sorted({action for action, _ in GRANTED}))
+def test_an_action_is_named_in_full_and_known_to_aws(action: str) -> None:
+    prefix, name = action.split(":")
+    assert name.lower() in ACTIONS[prefix]["Actions"]
+
+
+def test_every_resource_is_scoped_but_where_aws_can_not() -> None:
+    unscoped = {action for action, statement in GRANTED if statement.get("Resource") == "*"}
+    for action in unscoped:
+        prefix, name = action.split(":")
+        assert "Resources" not in ACTIONS[prefix]["Actions"][name.lower()], f"{action} can be scoped"
+        assert any(action.startswith(known) for known in UNSCOPED), f"{action} has no reason on the list"
+    assert {known for known in UNSCOPED if not any(action.startswith(known) for action in unscoped)} == set()
+
+
+def test_the_operators_resources_are_of_their_account_and_of_their_name() -> None:
+    for statement in json.loads(POLICY.read_text(encoding="utf-8"))["Statement"]:
+        resources = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
+        for resource in resources:
+            assert resource == "*" or "123456789012" in resource
+
+
+def test_the_operators_policy_fits_into_one() -> None:
+    text = json.dumps(json.loads(POLICY.read_text(encoding="utf-8")), separators=(",", ":"))
+    assert len(text) <= 10_240  # characters, an inline policy of a role; docs.aws.amazon.com, "IAM and STS quotas"
+
+
+def test_the_operator_may_do_every_call_that_deploy_makes() -> None:
+    prefixes = {"elbv2": "elasticloadbalancing"}
+    names = {"list_objects_v2": "s3:ListBucket", "upload_file": "s3:PutObject"}
+    called = set()
+    modules = "base causes clients ecs ecs_plan fargate history image logs prices release stacks"
+    for module in modules.split():
+        text = (ROOT / "deploy" / f"{module}.py").read_text(encoding="utf-8")
+        for client, operation in re.findall(r'aws\("([\w-]+)"\)\.(\w+)', text):
+            camel = "".join(part.capitalize() for part in operation.split("_"))
+            called.add(names.get(operation, f"{prefixes.get(client, client)}:{camel}"))
+    allowed = {action for action, statement in GRANTED if "Sid" in statement}
+    assert called - allowed == {"sts:GetCallerIdentity"}  # which needs no right
+
+
+def test_a_task_is_set_only_what_sightline_reads() -> None:
+    tree = ast.parse((ROOT / "settings.py").read_text(encoding="utf-8"))
+    (kept,) = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Settings"]
+    known = {
+        f"SIGHTLINE_{line.target.id.upper()}"
+        for line in kept.body
+        if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)
+    }
+    set_here = set(re.findall(r"Name: ([A-Z][A-Z_]+),", json.dumps(container()).replace('"', "")))
+    assert {name for name in set_here if name.startswith("SIGHTLINE_")} - known == set()
+    assert "SIGHTLINE_DATA_DIR" in set_here
+
+
+def test_a_task_can_write_only_where_its_image_has_volumes() -> None:
+    written = {mount["ContainerPath"] for mount in container()["MountPoints"]}
+    (volumes,) = re.findall(r"^VOLUME (.+)$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert written == set(volumes.split())
+    assert container()["ReadonlyRootFilesystem"] is True
+
+
+def test_a_task_has_no_rights_on_its_machine() -> None:
+    assert container()["LinuxParameters"]["Capabilities"] == {"Drop": ["ALL"]}
+    assert int(container()["User"]) > 0
+
+
+def test_a_task_is_checked_and_stopped_within_what_fargate_takes() -> None:
+    check = container()["HealthCheck"]
+    assert 5 <= check["Interval"] <= 300
+    assert 2 <= check["Timeout"] <= 60
+    assert 1 <= check["Retries"] <= 10
+    assert check["StartPeriod"] <= 300
+    assert container()["StopTimeout"] == {"Ref": "StopTimeoutS"}
+
+
+def test_a_writer_is_alone_and_readers_never_less_than_before() -> None:
+    deployment = service("AWS::ECS::Service")["DeploymentConfiguration"]
+    assert deployment["MinimumHealthyPercent"] == {"Fn::If": ["Readers", 100, 0]}
+    assert deployment["MaximumPercent"] == {"Fn::If": ["Readers", 200, 100]}
+    assert deployment["DeploymentCircuitBreaker"] == {"Enable": True, "Rollback": True}
+    assert deployment["Alarms"]["AlarmNames"] == [{"Ref": "ErrorsAlarm"}, {"Ref": "LatencyAlarm"}]
+    resources = plain(ROOT / "deploy" / "templates" / "service.yaml")["Resources"]
+    scaling = [entry for entry in resources.values() if entry["Type"].startswith("AWS::ApplicationAutoScaling")]
+    assert [entry["Condition"] for entry in scaling] == ["Readers"] * 3
+
+
+def test_what_people_would_miss_is_kept_when_its_stack_goes() -> None:
+    resources = plain(ROOT / "deploy" / "templates" / "base.yaml")["Resources"]
+    assert {entry["DeletionPolicy"] for entry in resources.values()} == {"Retain"}
+    assert {entry["UpdateReplacePolicy"] for entry in resources.values()} == {"Retain"}
+
+
+def test_the_dashboard_is_json_once_its_names_are_filled_in() -> None:
+    body = service("AWS::CloudWatch::Dashboard")["DashboardBody"]["Fn::Sub"]
+    assert len(json.loads(re.sub(r"\$\{[\w.:]+\}", "x", body))["widgets"]) == 6
+
+
+def test_each_template_gets_exactly_its_parameters() -> None:
+    from deploy.base import Base
+    from deploy.config import checked
+
+    config = checked(document(), "ecs")
+    network = {"VpcId": "vpc-1", "LoadBalancerSubnets": "subnet-1", "TaskSubnets": "subnet-2"}
+    given = values(config, Base("repository", "bucket"), network, "image", "s3://other/releases/a")
+    folder = ROOT / "deploy" / "templates"
+    assert set(given) == set(plain(folder / "service.yaml")["Parameters"])
+    assert set(network_values(config)) == set(plain(folder / "network.yaml")["Parameters"])
+    assert (given["ReleaseBucket"], given["ReleasePrefix"]) == ("other", "releases/a")
+
+
+@pytest.mark.parametrize("target", ["ecs", "sagemaker", "space"])
+def test_the_example_file_is_read(target: str) -> None:
+    config = read_config(ROOT / "deploy" / "deploy.example.toml", target)
+    assert config.deploy.name == "sightline"
