@@ -177,6 +177,26 @@ def test_what_people_would_miss_is_kept_when_its_stack_goes() -> None:
     assert {entry["UpdateReplacePolicy"] for entry in resources.values()} == {"Retain"}
 
 
+def test_the_bucket_is_private_versioned_encrypted_and_reached_by_tls_only() -> None:
+    resources = plain(ROOT / "deploy" / "templates" / "base.yaml")["Resources"]
+    bucket = resources["Bucket"]["Properties"]
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert bucket["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    assert len(bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]) == 1
+    (statement,) = resources["BucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Principal"]) == ("Deny", "*")
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_images_are_scanned_and_their_tags_never_move() -> None:
+    images = plain(ROOT / "deploy" / "templates" / "base.yaml")["Resources"]["Images"]["Properties"]
+    assert images["ImageTagMutability"] == "IMMUTABLE"
+    assert images["ImageScanningConfiguration"] == {"ScanOnPush": True}
+    kept = json.loads(images["LifecyclePolicy"]["LifecyclePolicyText"])["rules"]
+    assert [rule["selection"]["tagStatus"] for rule in kept] == ["untagged", "any"]
+
+
 def test_the_dashboard_is_json_once_its_names_are_filled_in() -> None:
     body = service("AWS::CloudWatch::Dashboard")["DashboardBody"]["Fn::Sub"]
     assert len(json.loads(re.sub(r"\$\{[\w.:]+\}", "x", body))["widgets"]) == 6
