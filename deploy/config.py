@@ -12,6 +12,7 @@ from deploy.forms import number, one_of, read_section, text, texts, whole, yes_o
 SLACK_S = 5  # between the end of draining and the kill
 ARN = r"arn:aws[a-z-]*:{service}:[a-z0-9-]+:\d{{12}}:{rest}"
 NAME = r"[a-z](?!.*--)[a-z0-9-]{0,22}[a-z0-9]"  # a part of bucket, stack and load balancer names
+BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 S3_URI = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+"
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html, "Task CPU and memory"
 MEMORY_MB_OF_CPU = {
@@ -86,11 +87,16 @@ class Sagemaker:
     min_instances: int = whole(1, 100, default=1)
     max_instances: int = whole(1, 100, default=4)
     invocations_per_instance_per_minute: int = whole(1, 1_000_000, default=1_200)
-    canary_percent: int = whole(1, 50, default=25)
+    traffic: str = one_of("canary", "linear", "all_at_once", default="canary")
+    canary_percent: int = whole(1, 50, default=25)  # of the new fleet's capacity; of a linear shift each step
     bake_s: int = whole(0, 3_600, default=300)
     start_timeout_s: int = whole(60, 3_600, default=300)
-    model: str = text("a model's name", r"\S+", default="pocket")
+    model: str = text("a model's name", r"\S+", default="")  # "": the one in the image
     collection: str = text("a collection's name", r"\S.*", default="")
+    network_isolation: bool = yes_or_no(default=True)  # the container can call nobody
+    serverless_memory_mb: int = one_of(0, 1_024, 2_048, 3_072, 4_096, 5_120, 6_144, default=0)  # 0: instances
+    serverless_concurrency: int = whole(1, 200, default=5)
+    batch_buckets: tuple[str, ...] = texts("names of buckets that `batch` reads or writes", BUCKET)
     log_days: int = one_of(*LOG_DAYS, default=30)
 
 
@@ -170,8 +176,8 @@ def checked(document: Mapping[str, object], target: str) -> Config:
         _check_release(config.release)
     if config.ecs:
         _check_ecs(config.ecs, config.deploy.region)
-    if config.sagemaker and config.sagemaker.min_instances > config.sagemaker.max_instances:
-        raise _above("sagemaker", "min_instances", config.sagemaker.min_instances, config.sagemaker.max_instances)
+    if config.sagemaker:
+        _check_sagemaker(config.sagemaker, config.release)
     return config
 
 
@@ -191,6 +197,22 @@ def _check_release(release: Release) -> None:
         raise BadConfig(
             f"[release] path = {release.path!r}: expected a release that is there; `release build` makes one."
         )
+
+
+def _check_sagemaker(sagemaker: Sagemaker, release: Release) -> None:
+    if sagemaker.min_instances > sagemaker.max_instances:
+        raise _above("sagemaker", "min_instances", sagemaker.min_instances, sagemaker.max_instances)
+    if sagemaker.traffic == "linear" and sagemaker.canary_percent < 10:
+        raise BadConfig(
+            f"[sagemaker] canary_percent = {sagemaker.canary_percent}: expected 10 to 50 where traffic is 'linear'."
+        )
+    if sagemaker.serverless_memory_mb and sagemaker.network_isolation:
+        raise BadConfig(
+            "[sagemaker] network_isolation = true: expected false beside serverless_memory_mb, which has no isolation."
+        )
+    given = release.path or release.uri
+    if sagemaker.serverless_memory_mb and given and not given.endswith(".tar.gz"):
+        raise BadConfig("[release] is a folder: expected a model.tar.gz, all that a serverless endpoint takes.")
 
 
 def _check_ecs(ecs: Ecs, region: str) -> None:

@@ -1,0 +1,283 @@
+"""The target `sagemaker`: a signed endpoint that runs `serve`, one verb a function."""
+
+from collections.abc import Callable
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from deploy import base, endpoint, guards, history, image, prices, release, stacks
+from deploy import logs as log_group
+from deploy import sagemaker_requests as requests
+from deploy.clients import check_account
+from deploy.config import Config, Sagemaker
+from deploy.errors import BadConfig, DeployError, Refused, SmokeFailed, StackFailed
+from deploy.history import Deployment
+from deploy.sagemaker_requests import Wanted
+from deploy.stacks import Ask, Aws, Say, Wait
+
+TARGET = "sagemaker"
+Smoke = Callable[[], None]
+
+
+def plan(config: Config, aws: Aws, say: Say, ask: Ask, *, wait: Wait) -> None:
+    account = check_account(config.deploy, aws)
+    name = config.deploy.name
+    there = base.find(config, aws)
+    stack = stacks.outputs(stack_name(config), aws)
+    say(f"{base.stack_name(config)}: {'is there' if there else 'make the image repository and the bucket'}")
+    say(
+        f"{stack_name(config)}: {'is there' if stack else 'make the role, the log group, the dashboard and the alarms'}"
+    )
+    repository = there.repository if there else f"{account}.dkr.ecr.{config.deploy.region}.amazonaws.com/{name}"
+    digest = image.find(config.image, name, aws) if there else ""
+    say(f"Image: {digest or 'push ' + config.image.source + ' as ' + repository + ':' + config.image.tag}")
+    found = endpoint.find(name, aws)
+    if found is None:
+        say(f"Endpoint {name}: make it, {_capacity(section(config))}")
+    elif digest and stack and there:
+        at = config.release.uri
+        if config.release.path:
+            at, missing = release.compare(config.release, there.bucket, aws)
+            say(f"Release: {f'upload {len(missing)} files to' if missing else 'is at'} {at}")
+        wanted = Wanted(name, f"{repository}@{digest}", at, stack["Role"], section(config))
+        runs = found.get("EndpointConfigName", "nothing")
+        same = runs == wanted.config
+        said = "nothing to change" if same else f"from {runs} to {wanted.config}, {_shift(section(config))}"
+        say(f"Endpoint {name} ({found['EndpointStatus']}): {said}")
+    else:
+        say(f"Endpoint {name} ({found['EndpointStatus']}): a new configuration, {_shift(section(config))}")
+    prices.tell(_items(config), config.deploy.region, aws, say)
+
+
+def up(config: Config, aws: Aws, say: Say, ask: Ask, *, wait: Wait, run: image.Run, smoke: Smoke) -> None:
+    check_account(config.deploy, aws)
+    made = base.make(config, aws, say, ask, wait)
+    base.bring(stack_name(config), stacks.template(TARGET), values(config, made.bucket), aws, say, ask, wait)
+    wanted = Wanted(
+        config.deploy.name,
+        image.publish(config.image, made.repository, aws, say, run),
+        release.publish(config.release, made.bucket, aws, say),
+        stacks.outputs(stack_name(config), aws)["Role"],
+        section(config),
+    )
+    before = _deploy(config, wanted, aws, say, ask, wait)
+    guards.scale(wanted, aws, say)
+    _prove(config, made.bucket, wanted, before, aws, say, wait, smoke)
+    _tidy(config, made.bucket, aws, say)
+
+
+def update(config: Config, aws: Aws, say: Say, ask: Ask, *, wait: Wait, run: image.Run, smoke: Smoke) -> None:
+    if endpoint.find(config.deploy.name, aws) is None:
+        raise Refused(f"There is no endpoint {config.deploy.name} in {config.deploy.region} to update: run `up` first.")
+    up(config, aws, say, ask, wait=wait, run=run, smoke=smoke)
+
+
+def rollback(config: Config, aws: Aws, say: Say, ask: Ask, *, wait: Wait, run: image.Run, smoke: Smoke) -> None:
+    check_account(config.deploy, aws)
+    bucket, name = base.there(config, aws).bucket, config.deploy.name
+    found = endpoint.follow(name, aws, say, wait)
+    if found is None:
+        raise Refused(f"There is no endpoint {name} in {config.deploy.region}: run `up` first.")
+    good = history.read(bucket, TARGET, aws)
+    if good and found["EndpointStatus"] == "InService" and _config_of(good[-1]) == found.get("EndpointConfigName"):
+        good = good[:-1]  # that is what runs: back to the one before
+    if not good:
+        raise Refused("There is nothing to go back to: no earlier deployment was found good.")
+    say(f"Back to {good[-1]}.")
+    _back(config, _config_of(good[-1]), aws, say, wait)
+    history.write(bucket, TARGET, good, aws)
+    smoke()
+    say("It runs as before, and answers as it should.")
+
+
+def status(config: Config, aws: Aws, say: Say, ask: Ask) -> None:
+    check_account(config.deploy, aws)
+    name = config.deploy.name
+    for stack in (base.stack_name(config), stack_name(config)):
+        say(f"{stack}: {stacks.status(stack, aws) or 'not there'}")
+    found = endpoint.find(name, aws)
+    if found is None:
+        say(f"Endpoint {name}: not there")
+        return
+    say(f"Endpoint {name}: {found['EndpointStatus']}, on {found.get('EndpointConfigName', 'nothing yet')}")
+    if reason := found.get("FailureReason", ""):
+        say(f"AWS says: {reason}{endpoint.remedy(reason)}")
+    for variant in found.get("ProductionVariants", []):
+        if "CurrentInstanceCount" in variant:
+            say(f"Instances: {variant['CurrentInstanceCount']} of {variant.get('DesiredInstanceCount')} wanted")
+    rang = [alarm["AlarmName"] for alarm in guards.alarms(name, aws) if alarm["StateValue"] == "ALARM"]
+    say(f"In ALARM: {', '.join(rang) or 'none'}")
+
+
+def logs(config: Config, aws: Aws, say: Say, ask: Ask, *, since_s: float, follow: bool, wait: Wait) -> None:
+    group = endpoint.log_group(config.deploy.name)
+    log_group.show(group, aws, say, since_s=since_s, follow=follow, wait=wait)
+
+
+def down(config: Config, aws: Aws, say: Say, ask: Ask, *, wait: Wait) -> None:
+    """Never the bucket, never the images."""
+    check_account(config.deploy, aws)
+    name = config.deploy.name
+    if not ask(f"This ends the endpoint {name} in {config.deploy.region} and removes its models and alarms.", name):
+        raise Refused("Nothing was removed.")
+    guards.unscale(name, aws)
+    found = endpoint.follow(name, aws, say, wait)  # one on its way can't be deleted
+    if found is not None:
+        aws("sagemaker").delete_endpoint(EndpointName=name)
+        if (left := endpoint.follow(name, aws, say, wait)) is not None:
+            raise StackFailed(f"{name} could not be removed and is {left['EndpointStatus']}: run `down` again.")
+    guards.remove(name, aws, say, keep=frozenset())
+    stacks.delete(stack_name(config), aws, say, wait)
+    say("The endpoint is gone.")
+    if kept := base.find(config, aws):
+        say(f"What stays: the bucket {kept.bucket} and the images in {kept.repository}, with all that is in them.")
+
+
+def section(config: Config) -> Sagemaker:
+    if config.sagemaker is None:
+        raise BadConfig("[sagemaker] is missing: the target sagemaker needs this section.")
+    return config.sagemaker
+
+
+def stack_name(config: Config) -> str:
+    return f"{config.deploy.name}-sagemaker"
+
+
+def values(config: Config, bucket: str) -> dict[str, str]:
+    """The parameters of the template."""
+    given = config.release.uri.removeprefix("s3://").partition("/")[0]
+    return {
+        "Name": config.deploy.name,
+        "Bucket": bucket,
+        "ReleaseBucket": given or bucket,
+        "BatchBuckets": ",".join(section(config).batch_buckets),
+        "LogDays": str(section(config).log_days),
+        "Email": config.alarms.email,
+        "LatencyAlarmUs": str(config.alarms.p95_latency_ms * 1_000),
+        "ErrorsAlarmShare": str(config.alarms.errors_percent / 100),
+    }
+
+
+def _deploy(config: Config, wanted: Wanted, aws: Aws, say: Say, ask: Ask, wait: Wait) -> str:
+    """Returns the configuration that ran before, "" where none did. Raises: Refused, StackFailed, Unfinished."""
+    name = wanted.name
+    found = endpoint.find(name, aws)
+    if found is not None and found["EndpointStatus"] in endpoint.MOVING:
+        say(f"{name}: {found['EndpointStatus']} since an earlier run; waiting for its end.")
+        found = endpoint.follow(name, aws, say, wait)
+    if found is not None and found["EndpointStatus"] in ("Failed", "OutOfService"):
+        _clear_away(name, found, aws, say, ask, wait)
+        found = None
+    endpoint.make_model(wanted, aws, say)
+    endpoint.make_config(wanted, aws, say)
+    if found is None:
+        endpoint.make(wanted, aws, say, wait)
+        endpoint.check(name, wanted.config, endpoint.follow(name, aws, say, wait), aws)
+        return ""
+    runs = str(found.get("EndpointConfigName", ""))
+    if runs == wanted.config and found["EndpointStatus"] == "InService":
+        say(f"{name}: {runs} runs already.")
+        return ""
+    if not ask(f"{name} goes from {runs} to {wanted.config}, {_shift(wanted.section)}. Do this?", "yes"):
+        raise Refused("Nothing was changed.")
+    guards.guard(wanted, config.alarms, aws)
+    endpoint.shift(requests.update(wanted), aws, say, wait)
+    endpoint.check(name, wanted.config, endpoint.follow(name, aws, say, wait), aws)
+    return runs
+
+
+def _clear_away(name: str, found: dict[str, Any], aws: Aws, say: Say, ask: Ask, wait: Wait) -> None:
+    """An endpoint that never came up takes no update."""
+    reason = found.get("FailureReason", "no reason given")
+    say(f"{name} is {found['EndpointStatus']}: {reason}{endpoint.remedy(reason)}")
+    if not ask("It serves nothing and has to go first. Remove it and make it anew?", "yes"):
+        raise Refused(f"Nothing was changed: {name} is {found['EndpointStatus']} and stays in the way.")
+    aws("sagemaker").delete_endpoint(EndpointName=name)
+    endpoint.follow(name, aws, say, wait)
+
+
+def _prove(
+    config: Config, bucket: str, wanted: Wanted, before: str, aws: Aws, say: Say, wait: Wait, smoke: Smoke
+) -> None:
+    """Smokes what was deployed; keeps it as good, or goes back to what ran. Raises: SmokeFailed, StackFailed."""
+    good, kept = history.read(bucket, TARGET, aws), _deployment(wanted)
+    if not before and good and good[-1] != kept:
+        before = _config_of(good[-1])  # an interrupted run began this update
+    try:
+        smoke()
+    except SmokeFailed as error:
+        if not before:
+            raise SmokeFailed(f"{error} Nothing else ran before: it was left as it is.") from error
+        say(f"{error} Going back to {before}.")
+        try:
+            _back(config, before, aws, say, wait)
+        except DeployError as second:
+            raise StackFailed(f"{error} Going back failed as well: {second}") from error
+        raise SmokeFailed(f"{error} It was taken back: {before} runs again.") from error
+    if not good or good[-1] != kept:
+        history.write(bucket, TARGET, [*good, kept], aws)
+    say("It answers as it should.")
+
+
+def _back(config: Config, before: str, aws: Aws, say: Say, wait: Wait) -> None:
+    """Raises: Refused, StackFailed, Unfinished."""
+    name = config.deploy.name
+    try:
+        held = aws("sagemaker").describe_endpoint_config(EndpointConfigName=before)
+    except ClientError as error:
+        if endpoint.is_missing(error):
+            raise Refused(
+                f"{before} was deleted and can't be gone back to: run `update` with what ran then."
+            ) from error
+        raise
+    serverless = "ServerlessConfig" in held["ProductionVariants"][0]
+    endpoint.shift(requests.back(name, before, serverless=serverless), aws, say, wait)
+    endpoint.check(name, before, endpoint.follow(name, aws, say, wait), aws)
+
+
+def _tidy(config: Config, bucket: str, aws: Aws, say: Say) -> None:
+    """Keeps what runs and what `rollback` can go back to; a configuration in use is never deleted."""
+    found = endpoint.find(config.deploy.name, aws) or {}
+    good = history.read(bucket, TARGET, aws)
+    guards.remove(
+        config.deploy.name,
+        aws,
+        say,
+        keep=frozenset(map(_config_of, good)) | {str(found.get("EndpointConfigName"))},
+    )
+
+
+def _deployment(wanted: Wanted) -> Deployment:
+    bucket, _, key = wanted.release.removeprefix("s3://").partition("/")
+    named = {"Image": wanted.image, "ReleaseBucket": bucket, "ReleasePrefix": key, "EndpointConfig": wanted.config}
+    return Deployment("", named)
+
+
+def _config_of(deployment: Deployment) -> str:
+    return deployment.parameters.get("EndpointConfig", "")
+
+
+def _capacity(wanted: Sagemaker) -> str:
+    if wanted.serverless_memory_mb:
+        return f"serverless, {wanted.serverless_memory_mb} MB, up to {wanted.serverless_concurrency} at once"
+    return f"{wanted.min_instances} to {wanted.max_instances} × {wanted.instance_type}"
+
+
+def _shift(wanted: Sagemaker) -> str:
+    if wanted.serverless_memory_mb:
+        return "all at once (serverless)"
+    how = {
+        "canary": f"{wanted.canary_percent} % of the capacity first",
+        "linear": f"{wanted.canary_percent} % of the capacity at a time",
+        "all_at_once": "all at once",
+    }
+    return f"{how[wanted.traffic]}, watched for {wanted.bake_s} s"
+
+
+def _items(config: Config) -> list[prices.Item]:
+    wanted = section(config)
+    count, kind = wanted.min_instances, wanted.instance_type
+    if wanted.serverless_memory_mb:
+        return []
+    assumed = f"{count} × {kind} (up to {wanted.max_instances})"
+    return [prices.Item("Instances", count * prices.HOURS, "hours", assumed, "AmazonSageMaker", f"Host:{kind}")]

@@ -1,0 +1,196 @@
+"""SageMaker, its alarms and its scaling, beside the stacks of the other fake; an endpoint goes through set courses."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tests.deploy_fakes import ACCOUNT, FakeAws, refusal
+
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/sightline-endpoint"
+Step = tuple[str, str]  # status and FailureReason; the configuration changes at an InService without a reason
+
+MADE = [("Creating", ""), ("InService", "")]
+SHIFTED = [("Updating", ""), ("InService", "")]
+TAKEN_BACK = [
+    ("Updating", ""),
+    ("RollingBack", ""),
+    ("InService", "One or more alarms went into ALARM state during the update."),
+]
+
+
+class SagemakerAws(FakeAws):
+    def __init__(self) -> None:
+        super().__init__()
+        self.models: dict[str, dict[str, Any]] = {}
+        self.configs: dict[str, dict[str, Any]] = {}
+        self.endpoint: dict[str, Any] | None = None
+        self.coming: list[Step] = []
+        self.wanted_config = ""
+        self.endpoint_courses: list[Sequence[Step]] = []  # of the next operations; else they succeed
+        self.refusals: dict[str, list[tuple[str, str]]] = {}  # operation → what its next calls are refused with
+        self.alarms: dict[str, str] = {}  # name → state
+        self.alarms_are_lost = False
+        self.rings_at_roll_back = False
+        self.scaled: dict[str, Any] | None = None
+        self.jobs: list[dict[str, Any]] = []
+        self.job_courses: list[Step] = []
+        self.lines: list[str] = []
+        for name, answer in {
+            "register_scalable_target": self._register,
+            "deregister_scalable_target": self._deregister,
+            "put_scaling_policy": lambda **request: {},
+        }.items():
+            setattr(self, f"application-autoscaling_{name}", answer)
+
+    def wait(self, seconds: float) -> None:
+        super().wait(seconds)
+        if self.coming:
+            self._step_endpoint()
+
+    def outputs(self, stack: str) -> dict[str, str]:
+        return {"Role": ROLE} if stack.endswith("-sagemaker") else super().outputs(stack)
+
+    def _begin_endpoint(self, config: str, otherwise: Sequence[Step]) -> None:
+        self.wanted_config = config
+        self.coming = list(self.endpoint_courses.pop(0) if self.endpoint_courses else otherwise)
+        self._step_endpoint()
+
+    def _step_endpoint(self) -> None:
+        status, reason = self.coming.pop(0)
+        if status == "gone":
+            self.endpoint = None
+            return
+        assert self.endpoint is not None
+        self.endpoint["EndpointStatus"] = status
+        if status == "RollingBack" and self.rings_at_roll_back:
+            self.alarms[f"{self.wanted_config}-errors"] = "ALARM"
+        self.endpoint.pop("FailureReason", None)
+        if reason:
+            self.endpoint["FailureReason"] = reason
+        elif status == "InService":
+            self.endpoint["EndpointConfigName"] = self.wanted_config
+
+    def _refuse(self, operation: str) -> None:
+        if self.refusals.get(operation):
+            raise refusal(operation, *self.refusals[operation].pop(0))
+
+    def sagemaker_create_model(self, **request: Any) -> dict[str, Any]:
+        self._refuse("create_model")
+        if request["ModelName"] in self.models:
+            message = f'Cannot create already existing model "{request["ModelName"]}".'
+            raise refusal("CreateModel", "ValidationException", message)
+        self.models[request["ModelName"]] = request
+        return {"ModelArn": "arn"}
+
+    def sagemaker_describe_model(self, ModelName: str) -> dict[str, Any]:
+        return self.models[ModelName]
+
+    def sagemaker_delete_model(self, ModelName: str) -> dict[str, Any]:
+        del self.models[ModelName]
+        return {}
+
+    def sagemaker_list_models(self, NameContains: str) -> dict[str, Any]:
+        return {"Models": [{"ModelName": name} for name in sorted(self.models) if NameContains in name]}
+
+    def sagemaker_create_endpoint_config(self, **request: Any) -> dict[str, Any]:
+        name = request["EndpointConfigName"]
+        if name in self.configs:
+            message = f'Cannot create already existing endpoint configuration "{name}".'
+            raise refusal("CreateEndpointConfig", "ValidationException", message)
+        self.configs[name] = request
+        return {"EndpointConfigArn": "arn"}
+
+    def sagemaker_describe_endpoint_config(self, EndpointConfigName: str) -> dict[str, Any]:
+        if EndpointConfigName not in self.configs:
+            message = f'Could not find endpoint configuration "{EndpointConfigName}".'
+            raise refusal("DescribeEndpointConfig", "ValidationException", message)
+        return self.configs[EndpointConfigName]
+
+    def sagemaker_delete_endpoint_config(self, EndpointConfigName: str) -> dict[str, Any]:
+        in_use = self.endpoint and EndpointConfigName in (self.endpoint["EndpointConfigName"],)
+        assert not in_use, "deleted a configuration in use"
+        del self.configs[EndpointConfigName]
+        return {}
+
+    def sagemaker_list_endpoint_configs(self, NameContains: str) -> dict[str, Any]:
+        found = [{"EndpointConfigName": name} for name in sorted(self.configs) if NameContains in name]
+        return {"EndpointConfigs": found}
+
+    def sagemaker_create_endpoint(self, **request: Any) -> dict[str, Any]:
+        self._refuse("create_endpoint")
+        if self.endpoint is not None:
+            message = f'Cannot create already existing endpoint "{request["EndpointName"]}".'
+            raise refusal("CreateEndpoint", "ValidationException", message)
+        assert request["EndpointConfigName"] in self.configs
+        self.endpoint = {"EndpointName": request["EndpointName"], "EndpointConfigName": request["EndpointConfigName"]}
+        self._begin_endpoint(request["EndpointConfigName"], MADE)
+        return {"EndpointArn": "arn"}
+
+    def sagemaker_update_endpoint(self, **request: Any) -> dict[str, Any]:
+        self._refuse("update_endpoint")
+        assert self.endpoint is not None
+        status = self.endpoint["EndpointStatus"]
+        if status not in ("InService", "UpdateRollbackFailed"):
+            message = f'Cannot update endpoint "{request["EndpointName"]}" in {status} state.'
+            raise refusal("UpdateEndpoint", "ValidationException", message)
+        self._begin_endpoint(request["EndpointConfigName"], SHIFTED)
+        return {"EndpointArn": "arn"}
+
+    def sagemaker_describe_endpoint(self, EndpointName: str) -> dict[str, Any]:
+        if self.endpoint is None:
+            raise refusal("DescribeEndpoint", "ValidationException", f'Could not find endpoint "{EndpointName}".')
+        count = {"CurrentInstanceCount": 1, "DesiredInstanceCount": 1, "VariantName": "AllTraffic"}
+        return {**self.endpoint, "ProductionVariants": [count]}
+
+    def sagemaker_delete_endpoint(self, EndpointName: str) -> dict[str, Any]:
+        assert self.endpoint is not None
+        if self.endpoint["EndpointStatus"] in ("Creating", "Updating", "RollingBack"):
+            raise refusal("DeleteEndpoint", "ValidationException", "Cannot delete an endpoint on its way.")
+        self._begin_endpoint("", [("Deleting", ""), ("gone", "")])
+        return {}
+
+    def sagemaker_create_transform_job(self, **request: Any) -> dict[str, Any]:
+        self.jobs.append(request)
+        return {"TransformJobArn": "arn"}
+
+    def sagemaker_describe_transform_job(self, TransformJobName: str) -> dict[str, Any]:
+        status, reason = self.job_courses.pop(0)
+        return {"TransformJobStatus": status, **({"FailureReason": reason} if reason else {})}
+
+    def cloudwatch_put_metric_alarm(self, **request: Any) -> dict[str, Any]:
+        if not self.alarms_are_lost:
+            self.alarms.setdefault(request["AlarmName"], "INSUFFICIENT_DATA")
+        return {}
+
+    def cloudwatch_describe_alarms(
+        self, AlarmNames: Sequence[str] = (), AlarmNamePrefix: str = "", StateValue: str = ""
+    ) -> dict[str, Any]:
+        found = [{"AlarmName": name, "StateValue": state} for name, state in self.alarms.items()]
+        return {
+            "MetricAlarms": [
+                alarm
+                for alarm in found
+                if (not AlarmNames or alarm["AlarmName"] in AlarmNames)
+                and alarm["AlarmName"].startswith(AlarmNamePrefix)
+            ]
+        }
+
+    def cloudwatch_delete_alarms(self, AlarmNames: list[str]) -> dict[str, Any]:
+        for name in AlarmNames:
+            del self.alarms[name]
+        return {}
+
+    def _register(self, **request: Any) -> dict[str, Any]:
+        self.scaled = request
+        return {}
+
+    def _deregister(self, **request: Any) -> dict[str, Any]:
+        if self.scaled is None:
+            raise refusal("DeregisterScalableTarget", "ObjectNotFoundException", "No scalable target found")
+        self.scaled = None
+        return {}
+
+    def logs_describe_log_streams(self, **request: Any) -> dict[str, Any]:
+        return {"logStreams": [{"logStreamName": "AllTraffic/i-1"}] if self.lines else []}
+
+    def logs_get_log_events(self, **request: Any) -> dict[str, Any]:
+        return {"events": [{"message": line} for line in self.lines]}

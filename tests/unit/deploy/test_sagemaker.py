@@ -1,0 +1,440 @@
+"""The courses that `up`, `update`, `rollback` and `down` can take on SageMaker, each to its end."""
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from deploy import history, sagemaker
+from deploy.config import Config, checked
+from deploy.errors import Refused, SmokeFailed, StackFailed, Unfinished
+from tests.deploy_fakes import FakeEngine
+from tests.unit.deploy.sagemaker_fake import SHIFTED, TAKEN_BACK, SagemakerAws
+from tests.unit.deploy.test_config import document
+
+NOT_YET = ("ValidationException", 'Could not find endpoint configuration "x".')
+
+
+def configured(tag: str = "a", **section: Any) -> Config:
+    whole = document(image={"source": "sightline:0.1.0", "tag": tag})
+    return checked(whole | {"sagemaker": {**section}}, "sagemaker")
+
+
+class Session:
+    """One person at the command line, who says yes unless told otherwise."""
+
+    def __init__(self) -> None:
+        self.aws = SagemakerAws()
+        self.engine = FakeEngine(self.aws)
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        self.answers = True
+        self.smokes: list[str] = []  # what the next smokes complain of; "" is none
+
+    def ask(self, question: str, wanted: str) -> bool:
+        self.asked.append(question)
+        return self.answers
+
+    def smoke(self) -> None:
+        if self.smokes and (complaint := self.smokes.pop(0)):
+            raise SmokeFailed(complaint)
+
+    def changing(self, verb: Any, config: Config) -> None:
+        verb(config, self.aws, self.said.append, self.ask, wait=self.aws.wait, run=self.engine, smoke=self.smoke)
+
+    def up(self, tag: str = "a", **section: Any) -> None:
+        self.changing(sagemaker.up, configured(tag, **section))
+
+    def update(self, tag: str, **section: Any) -> None:
+        self.changing(sagemaker.update, configured(tag, **section))
+
+    def rollback(self) -> None:
+        self.changing(sagemaker.rollback, configured())
+
+    def down(self) -> None:
+        sagemaker.down(configured(), self.aws, self.said.append, self.ask, wait=self.aws.wait)
+
+    def operations(self) -> list[str]:
+        return [operation for operation, _ in self.aws.calls]
+
+    def sent(self, operation: str) -> list[dict[str, Any]]:
+        return [request for name, request in self.aws.calls if name == operation]
+
+    @property
+    def runs(self) -> str:
+        assert self.aws.endpoint is not None
+        return str(self.aws.endpoint["EndpointConfigName"])
+
+    def kept(self) -> list[str]:
+        return [entry.parameters["EndpointConfig"] for entry in history.read("b", "sagemaker", self.aws)]
+
+
+@pytest.fixture
+def session() -> Session:
+    return Session()
+
+
+@pytest.fixture
+def running(session: Session) -> Session:
+    """`up` has been there."""
+    session.up("a")
+    session.said.clear()
+    session.aws.calls.clear()
+    return session
+
+
+def test_up_makes_stacks_image_model_config_endpoint_and_scaling_in_this_order(session: Session) -> None:
+    session.up("a")
+    made = [name for name in session.operations() if name.startswith(("create_", "put_", "register", "execute"))]
+    assert made == [
+        "create_change_set",
+        "execute_change_set",
+        "create_change_set",
+        "execute_change_set",
+        "create_model",
+        "create_endpoint_config",
+        "create_endpoint",
+        "register_scalable_target",
+        "put_scaling_policy",
+        "put_object",
+    ]
+    assert sorted(session.aws.stacks) == ["sightline-base", "sightline-sagemaker"]
+    assert session.kept() == [session.runs]
+    assert session.said[-1] == "It answers as it should."
+
+
+def test_up_again_changes_nothing(running: Session) -> None:
+    before = running.runs
+    running.up("a")
+    assert running.runs == before
+    assert running.aws.models.keys() == {running.sent("create_model")[0]["ModelName"]}
+    assert not {"create_endpoint", "update_endpoint", "delete_model"} & set(running.operations())
+
+
+def test_an_interrupted_up_is_taken_up_where_it_was(session: Session) -> None:
+    session.aws.endpoint_courses = [[("Creating", "")] * 5 + [("InService", "")]]
+    session.aws.interrupt_after = 4  # two waits for stacks, two for the endpoint
+    with pytest.raises(KeyboardInterrupt):
+        session.up("a")
+    assert session.aws.endpoint is not None and session.aws.endpoint["EndpointStatus"] == "Creating"
+    session.up("a")
+    assert session.aws.endpoint["EndpointStatus"] == "InService"
+    assert session.operations().count("create_endpoint") == 1
+    assert any("Creating since an earlier run" in line for line in session.said)
+
+
+def test_what_aws_does_not_know_of_yet_is_asked_for_again(session: Session) -> None:
+    session.aws.refusals["create_endpoint"] = [NOT_YET, NOT_YET]
+    session.up("a")
+    assert session.operations().count("create_endpoint") == 3
+    assert session.runs in session.aws.configs
+
+
+def test_what_aws_never_comes_to_know_of_is_told(session: Session) -> None:
+    session.aws.refusals["create_endpoint"] = [NOT_YET] * 50
+    with pytest.raises(ClientError, match="Could not find endpoint configuration"):
+        session.up("a")
+    assert session.operations().count("create_endpoint") == 9
+
+
+def test_an_answer_that_was_lost_is_no_second_endpoint(session: Session) -> None:
+    session.aws.refusals["create_endpoint"] = [
+        ("ValidationException", 'Cannot create already existing endpoint "sightline".')
+    ]
+    session.aws.endpoint = None
+    with pytest.raises(StackFailed, match="is gone: somebody deleted it"):
+        session.up("a")
+
+
+def test_an_endpoint_that_never_came_up_shows_reason_remedy_and_log(session: Session) -> None:
+    reason = "The primary container for production variant AllTraffic did not pass the ping health check."
+    session.aws.endpoint_courses = [[("Creating", ""), ("Failed", reason)]]
+    session.aws.lines = ["SIGHTLINE_MODEL is not a setting", "bye"]
+    with pytest.raises(StackFailed) as failed:
+        session.up("a")
+    assert str(failed.value) == (
+        f"sightline is Failed. AWS says: {reason} The container came up, but /ping was not 200 in time: its log says "
+        "why; a large release needs a larger [sagemaker] start_timeout_s. Its log ends with:"
+        "\n  SIGHTLINE_MODEL is not a setting\n  bye"
+    )
+    assert session.kept() == []
+
+
+def test_no_capacity_is_explained(session: Session) -> None:
+    session.aws.endpoint_courses = [
+        [
+            ("Creating", ""),
+            ("Failed", "InsufficientInstanceCapacity: Unable to provision requested ML compute capacity"),
+        ]
+    ]
+    with pytest.raises(StackFailed, match=r"none of these instances left there just now.*Its log is empty"):
+        session.up("a")
+
+
+def test_a_used_up_quota_is_refused_with_the_remedy(session: Session) -> None:
+    said = "The account-level service limit 'ml.c7i.large for endpoint usage' is 0 Instances"
+    session.aws.refusals["create_endpoint"] = [("ResourceLimitExceeded", said)]
+    with pytest.raises(Refused, match=r"CreateEndpoint|create_endpoint was refused: .*Service Quotas"):
+        session.up("a")
+
+
+def test_a_failed_endpoint_is_cleared_away_when_that_is_agreed_to(session: Session) -> None:
+    session.aws.endpoint_courses = [[("Creating", ""), ("Failed", "out of memory")]]
+    with pytest.raises(StackFailed):
+        session.up("a")
+    session.up("a")
+    assert session.aws.endpoint is not None and session.aws.endpoint["EndpointStatus"] == "InService"
+    assert "It serves nothing and has to go first. Remove it and make it anew?" in session.asked
+    assert session.operations().count("delete_endpoint") == 1
+
+
+def test_an_endpoint_that_is_being_deleted_is_waited_for_and_made_anew(running: Session) -> None:
+    assert running.aws.endpoint is not None
+    running.aws.endpoint["EndpointStatus"] = "Deleting"
+    running.aws.coming = [("Deleting", ""), ("gone", "")]
+    running.up("a")
+    assert running.aws.endpoint["EndpointStatus"] == "InService"
+
+
+def test_a_model_of_that_name_made_elsewhere_is_not_taken_for_ours(session: Session) -> None:
+    session.up("a")
+    for model in session.aws.models.values():
+        model["PrimaryContainer"] = {"Image": "somebody/else"}
+    with pytest.raises(Refused, match=r"another content \(image somebody/else\)"):
+        session.up("a")
+
+
+def test_update_guards_the_new_fleet_and_keeps_its_size(running: Session) -> None:
+    before = running.runs
+    running.update("b")
+    after = running.runs
+    assert after != before
+    names = [f"{after}-errors", f"{after}-latency"]
+    assert [alarm["AlarmName"] for alarm in running.sent("put_metric_alarm")] == names
+    (request,) = running.sent("update_endpoint")
+    assert request["RetainAllVariantProperties"] is True
+    assert request["DeploymentConfig"]["AutoRollbackConfiguration"] == {"Alarms": [{"AlarmName": n} for n in names]}
+    assert running.operations().index("put_metric_alarm") < running.operations().index("update_endpoint")
+    assert running.kept() == [before, after]
+    assert set(running.aws.configs) == {before, after}
+
+
+def test_update_of_what_is_not_there_is_refused(session: Session) -> None:
+    with pytest.raises(Refused, match="to update: run `up` first"):
+        session.update("b")
+
+
+def test_an_update_that_was_taken_back_is_not_taken_for_done(running: Session) -> None:
+    before = running.runs
+    running.aws.endpoint_courses = [TAKEN_BACK]
+    with pytest.raises(StackFailed) as failed:
+        running.update("b")
+    assert running.runs == before
+    assert str(failed.value).startswith(f"sightline was taken back to {before}, which serves as before; sightline-")
+    assert "An alarm on the new instances rang" in str(failed.value)
+    assert running.kept() == [before]
+
+
+def test_the_alarm_that_took_it_back_is_named(running: Session) -> None:
+    running.aws.endpoint_courses = [TAKEN_BACK]
+    running.aws.rings_at_roll_back = True
+    with pytest.raises(StackFailed, match=r"In ALARM: sightline-[0-9a-f]{12}-errors\.$"):
+        running.update("b")
+
+
+def test_without_its_alarms_nothing_is_updated(running: Session) -> None:
+    running.aws.alarms_are_lost = True
+    with pytest.raises(Refused, match="would not take a bad update back: nothing was changed"):
+        running.update("b")
+    assert "update_endpoint" not in running.operations()
+
+
+def test_an_alarm_that_rings_already_stops_the_update(running: Session) -> None:
+    running.aws.endpoint_courses = [TAKEN_BACK]
+    with pytest.raises(StackFailed):
+        running.update("b")
+    name = next(name for name in running.aws.alarms if name.endswith("-latency"))
+    running.aws.alarms[name] = "ALARM"
+    running.aws.calls.clear()
+    with pytest.raises(Refused, match=rf"The alarm {name} is in ALARM before the update begins"):
+        running.update("b")
+    assert "update_endpoint" not in running.operations()
+
+
+def test_a_no_changes_nothing(running: Session) -> None:
+    running.answers = False
+    with pytest.raises(Refused, match="Nothing was changed"):
+        running.update("b")
+    assert "update_endpoint" not in running.operations()
+
+
+def test_a_smoke_that_fails_after_an_update_takes_it_back(running: Session) -> None:
+    before = running.runs
+    running.smokes = ["Query 1 found other pictures."]
+    with pytest.raises(SmokeFailed, match=rf"found other pictures\. It was taken back: {before} runs again\."):
+        running.update("b")
+    assert running.runs == before
+    assert running.kept() == [before]
+    assert running.sent("update_endpoint")[-1] == {
+        "EndpointName": "sightline",
+        "EndpointConfigName": before,
+        "RetainAllVariantProperties": True,
+    }
+
+
+def test_a_smoke_that_fails_with_nothing_before_leaves_it_and_says_so(session: Session) -> None:
+    session.smokes = ["It is slow."]
+    with pytest.raises(SmokeFailed, match="Nothing else ran before: it was left as it is"):
+        session.up("a")
+    assert session.kept() == []
+
+
+def test_both_failures_are_told_where_going_back_fails_as_well(running: Session) -> None:
+    running.smokes = ["It is slow."]
+    running.aws.endpoint_courses = [SHIFTED, [("Updating", ""), ("UpdateRollbackFailed", "no capacity")]]
+    with pytest.raises(StackFailed, match=r"It is slow\. Going back failed as well: sightline is UpdateRollbackFailed"):
+        running.update("b")
+
+
+def test_an_update_whose_roll_back_failed_can_be_mended_by_the_next(running: Session) -> None:
+    running.aws.endpoint_courses = [[("Updating", ""), ("RollingBack", ""), ("UpdateRollbackFailed", "lost instances")]]
+    with pytest.raises(StackFailed, match="may serve both"):
+        running.update("b")
+    running.update("b")
+    assert running.aws.endpoint is not None and running.aws.endpoint["EndpointStatus"] == "InService"
+    assert running.kept()[-1] == running.runs
+
+
+def test_throttling_while_waiting_is_no_failure(running: Session) -> None:
+    running.aws.endpoint_courses = [[("Updating", "")] * 4 + [("InService", "")]]
+    describe = running.aws.sagemaker_describe_endpoint
+    calls = [0]
+
+    def throttled(EndpointName: str) -> dict[str, Any]:
+        calls[0] += 1
+        if calls[0] in (3, 4):
+            raise ClientError(
+                {"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, "DescribeEndpoint"
+            )
+        return describe(EndpointName)
+
+    running.aws.sagemaker_describe_endpoint = throttled  # type: ignore[method-assign]
+    running.update("b")
+    assert running.kept()[-1] == running.runs
+
+
+def test_an_update_that_does_not_end_is_left_to_aws_and_taken_up_later(running: Session) -> None:
+    running.aws.endpoint_courses = [[("Updating", "")] * 2_000 + [("InService", "")]]
+    with pytest.raises(Unfinished, match="is still Updating after 3 hours; the same command waits on"):
+        running.update("b")
+    running.aws.coming = [("InService", "")]
+    running.update("b")
+    assert running.operations().count("update_endpoint") == 1
+    assert running.kept()[-1] == running.runs
+
+
+def test_a_smoke_that_fails_after_an_interrupted_update_takes_it_back_too(running: Session) -> None:
+    before = running.runs
+    running.aws.endpoint_courses = [[("Updating", "")] * 4 + [("InService", "")]]
+    running.aws.interrupt_after = 1
+    with pytest.raises(KeyboardInterrupt):
+        running.update("b")
+    running.smokes = ["It is slow."]
+    with pytest.raises(SmokeFailed, match=f"It was taken back: {before} runs again"):
+        running.update("b")
+    assert running.runs == before
+
+
+def test_rollback_goes_to_the_one_before(running: Session) -> None:
+    before = running.runs
+    running.update("b")
+    running.rollback()
+    assert running.runs == before
+    assert running.kept() == [before]
+    with pytest.raises(Refused, match="nothing to go back to"):
+        running.rollback()
+
+
+def test_rollback_to_what_was_deleted_is_refused(running: Session) -> None:
+    before = running.runs
+    running.update("b")
+    del running.aws.configs[before]
+    with pytest.raises(Refused, match=f"{before} was deleted and can't be gone back to"):
+        running.rollback()
+
+
+def test_only_what_nothing_needs_is_removed(running: Session) -> None:
+    running.aws.configs["sightline-0123456789ab"] = {"ProductionVariants": [{"ModelName": "sightline-0123456789ab"}]}
+    running.aws.models["sightline-0123456789ab"] = {}
+    running.aws.models["sightline-mine"] = {}
+    running.aws.configs["other-0123456789ab"] = {}
+    running.aws.alarms["sightline-0123456789ab-errors"] = "OK"
+    running.aws.alarms["sightline-endpoint-errors"] = "OK"
+    running.update("b")
+    assert "sightline-0123456789ab" not in running.aws.configs | running.aws.models
+    assert "other-0123456789ab" in running.aws.configs
+    assert "sightline-mine" in running.aws.models
+    assert "sightline-0123456789ab-errors" not in running.aws.alarms
+    assert "sightline-endpoint-errors" in running.aws.alarms
+    assert len(running.aws.models) == 3  # the two that rollback may need, and somebody else's
+
+
+def test_down_removes_what_up_made_and_no_data(running: Session) -> None:
+    running.update("b")
+    running.down()
+    assert running.aws.endpoint is None
+    assert (running.aws.models, running.aws.configs, running.aws.alarms, running.aws.scaled) == ({}, {}, {}, None)
+    assert list(running.aws.stacks) == ["sightline-base"]
+    assert "deployments/sagemaker.json" in running.aws.objects
+    assert not {"delete_object", "delete_bucket", "batch_delete_image"} & set(running.operations())
+
+
+def test_down_again_has_nothing_to_do(running: Session) -> None:
+    running.down()
+    running.down()
+    assert running.said[-2] == "The endpoint is gone."
+
+
+def test_down_is_asked_for(running: Session) -> None:
+    running.answers = False
+    with pytest.raises(Refused, match="Nothing was removed"):
+        running.down()
+    assert running.aws.endpoint is not None
+
+
+def test_down_waits_for_an_update_that_goes_on(running: Session) -> None:
+    assert running.aws.endpoint is not None
+    running.aws.endpoint["EndpointStatus"] = "Updating"
+    running.aws.coming = [("Updating", ""), ("InService", "")]
+    running.down()
+    assert running.aws.endpoint is None
+
+
+def test_a_serverless_endpoint_has_no_fleets_and_no_scaling(session: Session) -> None:
+    serverless = {"serverless_memory_mb": 3072, "network_isolation": False}
+    session.up("a", **serverless)
+    session.update("b", **serverless)
+    assert session.sent("update_endpoint") == [{"EndpointName": "sightline", "EndpointConfigName": session.runs}]
+    assert not {"put_metric_alarm", "register_scalable_target"} & set(session.operations())
+
+
+def test_status_says_what_runs_and_what_rings(running: Session) -> None:
+    running.update("b")
+    running.aws.alarms[f"{running.runs}-errors"] = "ALARM"
+    running.said.clear()
+    sagemaker.status(configured(), running.aws, running.said.append, running.ask)
+    assert running.said == [
+        "sightline-base: CREATE_COMPLETE",
+        "sightline-sagemaker: CREATE_COMPLETE",
+        f"Endpoint sightline: InService, on {running.runs}",
+        "Instances: 1 of 1 wanted",
+        f"In ALARM: {running.runs}-errors",
+    ]
+
+
+def test_plan_says_what_would_change_and_changes_nothing(running: Session) -> None:
+    sagemaker.plan(configured("a"), running.aws, running.said.append, running.ask, wait=running.aws.wait)
+    assert "Endpoint sightline (InService): nothing to change" in running.said
+    sagemaker.plan(configured("b"), running.aws, running.said.append, running.ask, wait=running.aws.wait)
+    assert any("a new configuration, 25 % of the capacity first, watched for 300 s" in line for line in running.said)
+    assert not [n for n in running.operations() if n.startswith(("create", "update", "put", "delete", "execute"))]
