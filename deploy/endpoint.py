@@ -194,13 +194,15 @@ def ringing(names: tuple[str, ...], aws: Aws) -> list[str]:
 
 def last_lines(name: str, aws: Aws) -> list[str]:
     """Of the container, as it started; none where nothing was logged."""
-    logs, group = aws("logs"), log_group(name)
+    group = log_group(name)
     try:
-        streams = logs.describe_log_streams(logGroupName=group, orderBy="LastEventTime", descending=True, limit=1)
+        streams = aws("logs").describe_log_streams(
+            logGroupName=group, orderBy="LastEventTime", descending=True, limit=1
+        )
         if not streams["logStreams"]:
             return []
         stream = streams["logStreams"][0]["logStreamName"]
-        events = logs.get_log_events(logGroupName=group, logStreamName=stream, limit=LOG_LINES)["events"]
+        events = aws("logs").get_log_events(logGroupName=group, logStreamName=stream, limit=LOG_LINES)["events"]
     except ClientError as error:
         if code_of(error) == "ResourceNotFoundException":
             return []

@@ -16,13 +16,12 @@ def guard(wanted: Wanted, limits: Alarms, aws: Aws) -> None:
     """Alarms on the new instances: without them AWS takes nothing back. Raises: Refused."""
     if wanted.section.serverless_memory_mb:
         return
-    cloudwatch = aws("cloudwatch")
     for alarm in requests.alarms(wanted, limits):
-        cloudwatch.put_metric_alarm(**alarm)
+        aws("cloudwatch").put_metric_alarm(**alarm)
     names = requests.alarm_names(wanted.config)
     found = {
         alarm["AlarmName"]: alarm["StateValue"]
-        for alarm in cloudwatch.describe_alarms(AlarmNames=list(names))["MetricAlarms"]
+        for alarm in aws("cloudwatch").describe_alarms(AlarmNames=list(names))["MetricAlarms"]
     }
     if missing := [name for name in names if name not in found]:
         raise Refused(
@@ -40,9 +39,8 @@ def scale(wanted: Wanted, aws: Aws, say: Say) -> None:
     if wanted.section.serverless_memory_mb:
         unscale(wanted.name, aws)
         return
-    scaling = aws("application-autoscaling")
-    scaling.register_scalable_target(**requests.scaling_target(wanted))
-    scaling.put_scaling_policy(**requests.scaling_policy(wanted))
+    aws("application-autoscaling").register_scalable_target(**requests.scaling_target(wanted))
+    aws("application-autoscaling").put_scaling_policy(**requests.scaling_policy(wanted))
     say(f"Scales from {wanted.section.min_instances} to {wanted.section.max_instances} instances.")
 
 
@@ -55,30 +53,30 @@ def unscale(name: str, aws: Aws) -> None:
 
 
 def remove(name: str, aws: Aws, say: Say, *, keep: frozenset[str]) -> None:
-    sagemaker, kept_models = aws("sagemaker"), set[str]()
+    kept_models = set[str]()
     configs = [
         entry["EndpointConfigName"]
-        for entry in each(sagemaker.list_endpoint_configs, "EndpointConfigs", NameContains=f"{name}-")
+        for entry in each(aws("sagemaker").list_endpoint_configs, "EndpointConfigs", NameContains=f"{name}-")
         if requests.is_ours(entry["EndpointConfigName"], name)
     ]
     for config in configs:
         if config in keep:
-            variants = sagemaker.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
+            variants = aws("sagemaker").describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
             kept_models |= {variant["ModelName"] for variant in variants}
         else:
-            sagemaker.delete_endpoint_config(EndpointConfigName=config)
+            aws("sagemaker").delete_endpoint_config(EndpointConfigName=config)
             say(f"Endpoint configuration {config}: removed.")
     stale = [alarm["AlarmName"] for alarm in alarms(name, aws) if alarm["AlarmName"].rpartition("-")[0] not in keep]
     if stale:
         aws("cloudwatch").delete_alarms(AlarmNames=stale)
     models = [
         entry["ModelName"]
-        for entry in each(sagemaker.list_models, "Models", NameContains=f"{name}-")
+        for entry in each(aws("sagemaker").list_models, "Models", NameContains=f"{name}-")
         if requests.is_ours(entry["ModelName"], name)
     ]
     for model in models:
         if model not in kept_models:
-            sagemaker.delete_model(ModelName=model)
+            aws("sagemaker").delete_model(ModelName=model)
             say(f"Model {model}: removed.")
 
 

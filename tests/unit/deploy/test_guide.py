@@ -8,11 +8,20 @@ from pathlib import Path
 import pytest
 
 from deploy.__main__ import parser
-from deploy.config import Alarms, Cost, Deploy, Ecs, Image, Release
+from deploy.config import Alarms, Cost, Deploy, Ecs, Image, Release, Sagemaker, Space
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "guide.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^(?:.*&& )?python -m deploy (.+)$", GUIDE, re.MULTILINE)
-SECTIONS = {"deploy": Deploy, "image": Image, "release": Release, "ecs": Ecs, "alarms": Alarms, "cost": Cost}
+SECTIONS = {
+    "deploy": Deploy,
+    "image": Image,
+    "release": Release,
+    "ecs": Ecs,
+    "sagemaker": Sagemaker,
+    "space": Space,
+    "alarms": Alarms,
+    "cost": Cost,
+}
 
 
 def test_the_guide_shows_every_verb() -> None:

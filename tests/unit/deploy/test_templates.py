@@ -20,6 +20,7 @@ from tests.unit.deploy.test_config import document
 ROOT = Path(__file__).parents[3]
 TEMPLATES = sorted((ROOT / "deploy" / "templates").glob("*.yaml"))
 POLICY = ROOT / "deploy" / "operator-policy.json"
+POLICIES = (POLICY, ROOT / "deploy" / "operator-policy-sagemaker.json")
 UNSCOPED = {  # what stands beside Resource "*", and why: AWS knows no narrower resource for it
     "ecr:GetAuthorizationToken": "a token is for the whole registry",
     "ec2:Describe": "listings",
@@ -29,6 +30,8 @@ UNSCOPED = {  # what stands beside Resource "*", and why: AWS knows no narrower 
     "ecs:DescribeTaskDefinition": "revisions have no rights of their own",
     "ecs:DeregisterTaskDefinition": "revisions have no rights of their own",
     "pricing:GetProducts": "the price list is everybody's",
+    "sagemaker:List": "listings",
+    "cloudwatch:PutMetricData": "metrics have no names of their own; a condition names the space",
 }
 ACTIONS = json.loads((Path(cfnlint.__file__).parent / "data/AdditionalSpecs/Policies.json").read_text(encoding="utf-8"))
 
@@ -62,7 +65,7 @@ def statements(value: Any) -> Iterator[dict[str, Any]]:
 
 def granted() -> Iterator[tuple[str, dict[str, Any]]]:
     """Each action that is allowed, with its statement."""
-    sources = [plain(path) for path in TEMPLATES] + [json.loads(POLICY.read_text(encoding="utf-8"))]
+    sources = [plain(path) for path in TEMPLATES] + [json.loads(path.read_text(encoding="utf-8")) for path in POLICIES]
     for statement in statements(sources):
         if statement["Effect"] == "Allow":
             actions = statement["Action"]
@@ -95,20 +98,23 @@ def test_every_resource_is_scoped_but_where_aws_can_not() -> None:
     unscoped = {action for action, statement in GRANTED if statement.get("Resource") == "*"}
     for action in unscoped:
         prefix, name = action.split(":")
-        assert "Resources" not in ACTIONS[prefix]["Actions"][name.lower()], f"{action} can be scoped"
+        scopes = ACTIONS[prefix]["Actions"][name.lower()].get("Resources", [])
+        assert set(scopes) <= {"dataset"}, f"{action} can be scoped"  # a dataset is not where AWS/SageMaker's are
         assert any(action.startswith(known) for known in UNSCOPED), f"{action} has no reason on the list"
     assert {known for known in UNSCOPED if not any(action.startswith(known) for action in unscoped)} == set()
 
 
-def test_the_operators_resources_are_of_their_account_and_of_their_name() -> None:
-    for statement in json.loads(POLICY.read_text(encoding="utf-8"))["Statement"]:
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda path: path.name)
+def test_the_operators_resources_are_of_their_account_and_of_their_name(policy: Path) -> None:
+    for statement in json.loads(policy.read_text(encoding="utf-8"))["Statement"]:
         resources = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
         for resource in resources:
             assert resource == "*" or "123456789012" in resource
 
 
-def test_the_operators_policy_fits_into_one() -> None:
-    text = json.dumps(json.loads(POLICY.read_text(encoding="utf-8")), separators=(",", ":"))
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda path: path.name)
+def test_the_operators_policy_fits_into_one(policy: Path) -> None:
+    text = json.dumps(json.loads(policy.read_text(encoding="utf-8")), separators=(",", ":"))
     assert len(text) <= 10_240  # characters, an inline policy of a role; docs.aws.amazon.com, "IAM and STS quotas"
 
 
@@ -116,9 +122,8 @@ def test_the_operator_may_do_every_call_that_deploy_makes() -> None:
     prefixes = {"elbv2": "elasticloadbalancing"}
     names = {"list_objects_v2": "s3:ListBucket", "upload_file": "s3:PutObject"}
     called = set()
-    modules = "base causes clients ecs ecs_plan fargate history image logs prices release stacks"
-    for module in modules.split():
-        text = (ROOT / "deploy" / f"{module}.py").read_text(encoding="utf-8")
+    for module in sorted((ROOT / "deploy").glob("*.py")):
+        text = module.read_text(encoding="utf-8")
         for client, operation in re.findall(r'aws\("([\w-]+)"\)\.(\w+)', text):
             camel = "".join(part.capitalize() for part in operation.split("_"))
             called.add(names.get(operation, f"{prefixes.get(client, client)}:{camel}"))
@@ -195,6 +200,17 @@ def test_images_are_scanned_and_their_tags_never_move() -> None:
     assert images["ImageScanningConfiguration"] == {"ScanOnPush": True}
     kept = json.loads(images["LifecyclePolicy"]["LifecyclePolicyText"])["rules"]
     assert [rule["selection"]["tagStatus"] for rule in kept] == ["untagged", "any"]
+
+
+def test_the_endpoints_template_gets_exactly_its_parameters_and_its_dashboard_is_json() -> None:
+    from deploy import sagemaker
+    from deploy.config import checked
+
+    template = plain(ROOT / "deploy" / "templates" / "sagemaker.yaml")
+    config = checked(document() | {"sagemaker": {"batch_buckets": ["photos", "shots"]}}, "sagemaker")
+    assert set(sagemaker.values(config, "bucket")) == set(template["Parameters"])
+    body = template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    assert len(json.loads(re.sub(r"\$\{[\w.:]+\}", "x", body))["widgets"]) == 4
 
 
 def test_the_dashboard_is_json_once_its_names_are_filled_in() -> None:
