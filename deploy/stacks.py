@@ -15,6 +15,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 CHANGE_SET = "sightline-deploy"  # one name: what an interrupted run left is found and replaced
 POLL_S = 5.0
 LONGEST_S = 3_600.0
+LONGEST_TO_BEGIN_S = 60.0
 NOT_THERE = ""
 STILLBORN = ("CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED")
 
@@ -106,8 +107,9 @@ def _free(stack: str, aws: Aws, say: Say, ask: Ask, wait: Wait) -> None:
         say(f"  {line}")
     if not ask("When the cause is mended, AWS can try again to go back. Try now?", "yes"):
         raise Refused(f"Nothing was changed: {stack} is UPDATE_ROLLBACK_FAILED and takes no change.")
+    before = _event_ids(stack, aws)
     aws("cloudformation").continue_update_rollback(StackName=stack)
-    state = follow(stack, aws, say, wait)
+    state = follow(stack, aws, say, wait, before=before)
     if state != "UPDATE_ROLLBACK_COMPLETE":
         raise StackFailed(
             f"{stack} is still {state}: {in_order(failures(stack, aws))} Mend that, or skip the resource in the"
@@ -181,17 +183,30 @@ def execute(change: ChangeSet, aws: Aws, say: Say, wait: Wait, *, look: Callable
 
     Raises: StackFailed, Unfinished.
     """
+    before = _event_ids(change.stack, aws)
     aws("cloudformation").execute_change_set(ChangeSetName=change.arn, ClientRequestToken=change.arn.split("/")[-1])
     seen: list[str] = []
-    state = follow(change.stack, aws, say, wait, failed=lambda: seen.extend(look()))
+    state = follow(change.stack, aws, say, wait, before=before, failed=lambda: seen.extend(look()))
     if state not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
         causes = failures(change.stack, aws) + seen
         raise StackFailed(f"{change.stack} failed and is {state}. {in_order(causes)}")
 
 
-def follow(stack: str, aws: Aws, say: Say, wait: Wait, *, failed: Callable[[], None] = lambda: None) -> str:
-    """Waits for the end of what goes on, telling each step; returns the last status. Raises: Unfinished."""
-    told = {event["EventId"] for event in _events(stack, aws)}
+def follow(
+    stack: str,
+    aws: Aws,
+    say: Say,
+    wait: Wait,
+    *,
+    before: set[str] | None = None,
+    failed: Callable[[], None] = lambda: None,
+) -> str:
+    """Waits for the end of what goes on, telling each step; returns the last status.
+
+    `before`: the events from before it was begun; an end counts only after a newer one, because AWS's answers may be
+    seconds old. Raises: Unfinished.
+    """
+    told = set(before) if before is not None else _event_ids(stack, aws)
     waited_s, has_failed = 0.0, False
     while True:
         try:
@@ -207,12 +222,17 @@ def follow(stack: str, aws: Aws, say: Say, wait: Wait, *, failed: Callable[[], N
             if code_of(error) not in THROTTLED:
                 raise
             state = "THROTTLED_IN_PROGRESS"
-        if not in_progress(state) and not (state == "REVIEW_IN_PROGRESS" and waited_s < POLL_S * 6):
+        has_begun = before is None or state == NOT_THERE or told > before or waited_s >= LONGEST_TO_BEGIN_S
+        if has_begun and not in_progress(state) and state != "REVIEW_IN_PROGRESS":
             return state
         if waited_s >= LONGEST_S:
             raise Unfinished(f"{stack} is still {state} after an hour; the same command waits on.")
         wait(POLL_S)
         waited_s += POLL_S
+
+
+def _event_ids(stack: str, aws: Aws) -> set[str]:
+    return {event["EventId"] for event in _events(stack, aws)}
 
 
 def _events(stack: str, aws: Aws) -> list[dict[str, Any]]:
@@ -230,6 +250,7 @@ def delete(stack: str, aws: Aws, say: Say, wait: Wait) -> None:
     """Raises: StackFailed, Unfinished."""
     if status(stack, aws) == NOT_THERE:
         return
+    before = _event_ids(stack, aws)
     aws("cloudformation").delete_stack(StackName=stack)
-    if (state := follow(stack, aws, say, wait)) != NOT_THERE:
+    if (state := follow(stack, aws, say, wait, before=before)) != NOT_THERE:
         raise StackFailed(f"{stack} could not be removed and is {state}. {in_order(failures(stack, aws))}")

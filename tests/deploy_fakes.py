@@ -70,6 +70,7 @@ class FakeAws:
         self.stopped: list[dict[str, Any]] = []  # tasks
         self.targets: list[dict[str, Any]] = [{"State": "healthy"}]
         self.throttled: Counter[str] = Counter()  # operation → how many of its next calls are refused
+        self.is_late = False  # what is asked for shows only after a while
         self.interrupt_after: int | None = None  # waits
         self.prices: list[dict[str, Any]] = []
         self.log: list[dict[str, Any]] = []
@@ -113,10 +114,13 @@ class FakeAws:
 
     def _begin(self, name: str, status: str, otherwise: Course) -> None:
         stack = self.stacks[name]
-        self._happened(name, stack, event(name, status, "User Initiated", "AWS::CloudFormation::Stack", self.arn(name)))
+        began = event(name, status, "User Initiated", "AWS::CloudFormation::Stack", self.arn(name))
+        if not self.is_late:
+            self._happened(name, stack, began)
         mine = self.courses.get(name, [])
         stack.coming = list(mine.pop(0) if mine else otherwise)
-        self._step(name, stack)
+        if not self.is_late:
+            self._step(name, stack)
 
     def arn(self, stack: str) -> str:
         return f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{stack}/1"

@@ -302,6 +302,13 @@ def test_an_interrupted_update_is_waited_for_by_the_next_run(running: Session) -
     assert running.kept() == [running.aws.images["a"], running.aws.images["b"]]
 
 
+def test_an_answer_from_before_the_update_is_not_taken_for_its_end(running: Session) -> None:
+    running.aws.is_late = True
+    running.aws.courses["sightline-ecs"] = [course("UPDATE_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE")]
+    with pytest.raises(StackFailed, match="sightline-ecs failed and is UPDATE_ROLLBACK_COMPLETE"):
+        running.update("b")
+
+
 def test_a_change_set_that_an_interrupted_run_left_is_replaced(running: Session) -> None:
     stacks.propose("sightline-ecs", "Resources: {}", {"Name": "x"}, running.aws, running.aws.wait)
     running.update("b")
@@ -382,6 +389,21 @@ def test_down_removes_service_and_network_and_says_what_stays(running: Session) 
     ecs.down(configured(), running.aws, running.said.append, running.ask, wait=running.aws.wait)
     assert list(running.aws.stacks) == ["sightline-base"]
     assert f"What stays: the bucket sightline-{ACCOUNT}-eu-central-1 and the images in " in "\n".join(running.said)
+
+
+def test_a_stack_that_can_not_be_removed_says_why_and_down_can_be_run_again(running: Session) -> None:
+    kept = [event("TaskGroup", "DELETE_FAILED", "resource sg-1 has a dependent object (Service: Ec2)")]
+    running.aws.courses["sightline-ecs"] = [course("DELETE_IN_PROGRESS", ("DELETE_FAILED", kept))]
+    for _ in range(2):
+        try:
+            ecs.down(configured(), running.aws, running.said.append, running.ask, wait=running.aws.wait)
+        except StackFailed as failure:
+            running.said.append(str(failure))
+    assert (
+        "sightline-ecs could not be removed and is DELETE_FAILED."
+        " The cause: TaskGroup: resource sg-1 has a dependent object."
+    ) in running.said
+    assert list(running.aws.stacks) == ["sightline-base"]
 
 
 def test_down_does_nothing_without_the_name(running: Session) -> None:
