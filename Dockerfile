@@ -56,7 +56,7 @@ RUN mkdir -m 1777 /data
 WORKDIR /opt/sightline/app
 ENV PATH=/opt/sightline/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp \
-    SIGHTLINE_HOST=0.0.0.0 SIGHTLINE_DATA_DIR=/data HF_HUB_CACHE=/data/hub \
+    SIGHTLINE_HOST=0.0.0.0 SIGHTLINE_LOG=json SIGHTLINE_DATA_DIR=/data HF_HUB_CACHE=/data/hub \
     SIGHTLINE_MODEL=${SIGHTLINE_MODEL:+/opt/sightline/model}
 VOLUME /data /tmp
 EXPOSE 7860 8080

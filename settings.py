@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 T = TypeVar("T")
 PREFIX = "SIGHTLINE_"
@@ -17,7 +17,10 @@ class BadSetting(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """docs/settings.md says what each is for; the variable's name is SIGHTLINE_ and the field's, but for PORT."""
+    """docs/settings.md says what each is for.
+
+    The variable's name is SIGHTLINE_ and the field's, but for PORT and SAGEMAKER_BATCH.
+    """
 
     data_dir: Path = Path("data")
     model: str = "pocket"
@@ -30,6 +33,9 @@ class Settings:
     max_upload_mb: int = 2_000
     sources: tuple[Path | str, ...] = field(default=())  # text: an address in S3
     offline: bool = False
+    log: Literal["text", "json"] = "text"
+    log_queries: bool = False
+    batch_transform: bool = False  # SageMaker's own variable: a job that waits for long answers
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -45,6 +51,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         "max_upload_mb": _whole(1, 100_000),
         "sources": _sources,
         "offline": _boolean,
+        "log": _one_of("text", "json"),
+        "log_queries": _boolean,
     }
     known = {PREFIX + name.upper(): name for name in readers}
     for variable in environment:
@@ -58,6 +66,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     for variable in ("PORT", "SAGEMAKER_BIND_TO_PORT"):  # the platform's word is the last
         if environment.get(variable, "").strip():
             values["port"] = _whole(1, 65_535)(variable, environment[variable])
+    values["batch_transform"] = environment.get("SAGEMAKER_BATCH", "").strip().lower() == "true"
     return Settings(**values)  # type: ignore[arg-type]  # each reader returns its field's type
 
 
@@ -92,6 +101,15 @@ def _boolean(variable: str, value: str) -> bool:
     if value.strip().lower() not in words:
         raise BadSetting(f"{variable}={value!r}: expected 1 or 0.")
     return words[value.strip().lower()]
+
+
+def _one_of(*choices: str) -> Callable[[str, str], str]:
+    def read(variable: str, value: str) -> str:
+        if value.strip() not in choices:
+            raise BadSetting(f"{variable}={value!r}: expected {' or '.join(choices)}.")
+        return value.strip()
+
+    return read
 
 
 def _whole(least: int, most: int) -> Callable[[str, str], int]:

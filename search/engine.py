@@ -15,7 +15,19 @@ from search.errors import BadQuery, EncoderMismatch, ItemNotFound, UnknownField
 from search.images.decoder import Decoded, Decoder
 from search.kept_images import KeptImage, KeptImages
 from search.query import checked, to_vector
-from search.types import FILTER_COLUMNS, Answer, Collection, Embedding, Embeddings, Encoder, Hit, Part, Query, Where
+from search.types import (
+    FILTER_COLUMNS,
+    Answer,
+    Collection,
+    Embedding,
+    Embeddings,
+    Encoder,
+    Hit,
+    Observer,
+    Part,
+    Query,
+    Where,
+)
 
 QUERY_DEADLINE_S = 2.0  # for decoding one picture of a query: a person waits for it
 NAMED_FIELDS = 20  # in an error
@@ -35,7 +47,15 @@ class Contribution:
 class SearchEngine:
     """One collection and the one encoder it was embedded with. Thread-safe. Raises: EncoderMismatch."""
 
-    def __init__(self, collection: Collection, encoder: Encoder, *, decoder: Decoder, kept: KeptImages) -> None:
+    def __init__(
+        self,
+        collection: Collection,
+        encoder: Encoder,
+        *,
+        decoder: Decoder,
+        kept: KeptImages,
+        observer: Observer | None = None,
+    ) -> None:
         info = collection.info
         if info.fingerprint != encoder.fingerprint:
             raise EncoderMismatch(
@@ -47,6 +67,7 @@ class SearchEngine:
         self.encoder = encoder
         self._decoder = decoder
         self._kept = kept
+        self.observer = observer
         self._cache: OrderedDict[str, Embedding] = OrderedDict()
         self._cache_lock = threading.Lock()
         self._ordinary: Embeddings | None = None  # (words, dim)
@@ -77,7 +98,7 @@ class SearchEngine:
         weak = bool(best) and _is_text(query) and best[0][1] < self._least_usual(background)
         ended = time.perf_counter()
         info = self.collection.info
-        return Answer(
+        answer = Answer(
             collection=info.name,
             model=info.model,
             fingerprint=info.fingerprint,
@@ -91,6 +112,9 @@ class SearchEngine:
             weak=weak,
             size=size,
         )
+        if self.observer:
+            self.observer.searched(answer)
+        return answer
 
     def vector(self, query: Query) -> Embedding:
         """What the query is compared with the images by. Raises: BadQuery, BadImage, ItemNotFound."""
@@ -102,7 +126,7 @@ class SearchEngine:
         return self._least_usual(self.collection.background())
 
     def apart(self) -> "SearchEngine":
-        """The same with a cache of its own: many queries at once drive nobody's out, and their times are real."""
+        """The same, uncounted and with a cache of its own: many queries drive nobody's out, and times are real."""
         return SearchEngine(self.collection, self.encoder, decoder=self._decoder, kept=self._kept)
 
     def explain(self, query: Query, id: str) -> list[Contribution]:
@@ -141,6 +165,8 @@ class SearchEngine:
         if new:
             for text, embedding in zip(new, self.encoder.encode_texts(new), strict=True):
                 found[text] = self._remember(f"text:{text}", embedding)
+        if self.observer and found:
+            self.observer.encoded("text", new=len(new), cached=len(found) - len(new))
         return _stacked([found[text] for text in texts], self.encoder.dim)
 
     def embed_images(self, images: Sequence[bytes]) -> Embeddings:
@@ -196,6 +222,8 @@ class SearchEngine:
     def _embed_image(self, data: bytes, *, name: str) -> Embedding:
         key = f"image:{hashlib.sha256(data).hexdigest()}"
         embedding = self._cached(key)
+        if self.observer:
+            self.observer.encoded("image", new=int(embedding is None), cached=int(embedding is not None))
         if embedding is None:
             decoded = self._decoded(data, name=name)
             embedding = self._remember(key, self.encoder.encode_images(decoded.pixels[np.newaxis])[0])

@@ -162,6 +162,15 @@ class Encoder(Protocol):
         ...
 
 
+class Observer(Protocol):
+    """Who counts what engines do. Thread-safe."""
+
+    def searched(self, answer: Answer) -> None: ...
+    def encoded(self, kind: Literal["text", "image"], *, new: int, cached: int) -> None:
+        """`new` were encoded in one go, `cached` were known."""
+        ...
+
+
 class Collection(Protocol):
     """A named set of images embedded by exactly one encoder. Thread-safe; one process writes."""
 

@@ -22,7 +22,7 @@ from search.makings import Makings
 from search.models import Download, Models, ModelState
 from search.reports import Reports
 from search.speeds import Speeds
-from search.types import Collection, CollectionInfo, Encoder, Library, Scalar
+from search.types import Collection, CollectionInfo, Encoder, Library, Observer, Scalar
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,7 @@ class Workspace:
         self._named = named
         self._engines: dict[str, SearchEngine] = {}
         self._lock = threading.Lock()  # guards it
+        self._observer: Observer | None = None
         self.jobs: Jobs | None = None  # set by app.py where this process may write
         self.evaluations: Evaluations | None = None
         if reports_dir is not None:
@@ -120,11 +121,23 @@ class Workspace:
             return engine
         collection = self.open(wanted)
         encoder = self.encoder(collection.info.model)
-        engine = SearchEngine(collection, encoder, decoder=self.decoder, kept=self.kept)
+        engine = SearchEngine(collection, encoder, decoder=self.decoder, kept=self.kept, observer=self._observer)
         with self._lock:
             if self.library.open(name) is not collection:  # deleted while the model was loaded, and made again
                 raise CollectionNotFound(f'The collection "{name}" was deleted and made again meanwhile: ask again.')
             return self._engines.setdefault(name, engine)
+
+    def observe(self, observer: Observer) -> None:
+        """Has the searches of every engine told to it, from now on."""
+        with self._lock:
+            self._observer = observer
+            for engine in self._engines.values():
+                engine.observer = observer
+
+    def in_use(self) -> list[Collection]:
+        """Those that were searched, or indexed into, since the start."""
+        with self._lock:
+            return [engine.collection for engine in self._engines.values()]
 
     def encoder(self, model: str) -> Encoder:
         """Downloads nothing. Raises: ModelNotFound, ModelNotDownloaded, ModelDamaged, ModelError."""

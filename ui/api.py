@@ -18,7 +18,7 @@ from ui import api_query
 from ui.api_errors import ERROR_ANSWERS
 from ui.bodies import content_type, openapi_body, read_body, read_json
 from ui.docs_page import docs_html
-from ui.exchange import query_body, ready_response, reply_response, workers_for
+from ui.exchange import batch_reply, metrics_response, query_body, ready_response, reply_response, workers_for
 from ui.service import Service, service_of
 
 FOR_GOOD = "private, max-age=31536000, immutable"  # the address names the content
@@ -48,20 +48,35 @@ async def ping(request: Request) -> Response:
     return ready_response(service_of(request))
 
 
+@router.get("/metrics", summary="Counts and times of this process, in Prometheus' text form.")
+async def metrics(request: Request) -> Response:
+    return metrics_response(service_of(request))
+
+
 @router.post(
     "/api/search",
     summary="The images that fit words, pictures, items of the collection, or all of these.",
     description="A string is parsed as on the page; a list is literal. A text or a picture can be the whole body, with "
-    "top_k, offset and collection in the address.\n\nAccept: text/csv gives rows.",
+    "top_k, offset and collection in the address.\n\nAccept: text/csv gives rows. application/jsonlines is many "
+    "requests, one a line: one line answers each, in order, an error too.",
     openapi_extra=openapi_body(
-        {"application/json": _SEARCH_EXAMPLE, "text/plain": "a red boat -people", "image/jpeg": ""}
+        {
+            "application/json": _SEARCH_EXAMPLE,
+            "application/jsonlines": '{"query": "a red boat"}\n{"query": "a cat", "top_k": 5}\n',
+            "text/plain": "a red boat -people",
+            "image/jpeg": "",
+        }
     ),
 )
 async def search(request: Request) -> Response:
     service = service_of(request)
     body = await query_body(request, service)
-    workers = workers_for(service, body)
-    reply = await workers.run(api_query.search, service.workspace, body, thumb_url=api_query.thumb_url)
+    thumb_url = api_query.thumb_url
+    if body.type == api_query.LINES_TYPE:
+        reply = await batch_reply(request, service, body, read=api_query.read_search, thumb_url=thumb_url)
+    else:
+        workers = workers_for(service, body)
+        reply = await workers.run(api_query.search, service.workspace, body, thumb_url=thumb_url)
     return reply_response(request, reply)
 
 

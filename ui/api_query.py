@@ -13,9 +13,11 @@ from search.workspace import Workspace
 from ui.api_errors import UnsupportedType
 from ui.bodies import parse_json
 from ui.downloads import Row, csv_text
+from ui.telemetry import Work
 
 IMAGE_TYPES = tuple(f"image/{kind}" for kind in ("jpeg", "png", "webp", "gif", "bmp", "tiff", "avif", "heic", "heif"))
-QUERY_TYPES = ("application/json", "text/plain", *IMAGE_TYPES)
+LINES_TYPE = "application/jsonlines"
+QUERY_TYPES = ("application/json", LINES_TYPE, "text/plain", *IMAGE_TYPES)
 MAX_EMBED_TEXTS = 256
 MAX_EMBED_IMAGES = 64
 
@@ -36,7 +38,28 @@ class Body:
 class Reply:
     body: bytes
     type: str
-    steps_ms: Mapping[str, float]
+    work: Work
+
+
+@dataclass(frozen=True, slots=True)
+class SearchWish:
+    """What a JSON object asks for: a search."""
+
+    collection: str | None
+    query: Query
+
+    @property
+    def texts(self) -> list[str]:
+        return [part.text for part in self.query.parts if part.text is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedWish:
+    """What a JSON object asks for: embeddings."""
+
+    collection: str | None
+    texts: list[str]
+    images: list[bytes]
 
 
 def check_type(type: str, accepted: Sequence[str]) -> None:
@@ -51,10 +74,11 @@ def check_type(type: str, accepted: Sequence[str]) -> None:
 def search(workspace: Workspace, body: Body, *, thumb_url: ThumbUrl) -> Reply:
     """Raises: NotJson, UnsupportedType, BadQuery, BadImage, CollectionError, ModelError."""
     if body.type == "application/json":
-        return _search_json(workspace, parse_json(body.data), body, thumb_url)
+        wish = read_search(parse_json(body.data))
+        return answered(workspace, wish, thumb_url=thumb_url, wants_csv=body.wants_csv)
     settings = {name: _number(value) for name, value in body.params.items()}
-    collection = collection_name(settings.get("collection"))
-    return _answer(workspace, collection, _bare_query(body, settings), body, thumb_url)
+    wish = SearchWish(collection_name(settings.get("collection")), _bare_query(body, settings))
+    return answered(workspace, wish, thumb_url=thumb_url, wants_csv=body.wants_csv)
 
 
 def invoke(workspace: Workspace, body: Body) -> Reply:
@@ -62,15 +86,30 @@ def invoke(workspace: Workspace, body: Body) -> Reply:
     if body.type != "application/json":
         return search(workspace, body, thumb_url=no_thumb_url)
     request = parse_json(body.data)
-    if "embed" in request:
-        return embed(workspace, _alone(request, "embed", '{"embed": {"texts": ["a red boat"]}}'))
     if "describe" in request:
         return describe(workspace, _alone(request, "describe", '{"describe": {}}'))
-    return _search_json(workspace, request, body, no_thumb_url)
+    return answered(workspace, read_invocation(request), thumb_url=no_thumb_url, wants_csv=body.wants_csv)
 
 
 def embed(workspace: Workspace, request: Mapping[str, object]) -> Reply:
     """Raises: BadQuery, BadImage, CollectionError, ModelError."""
+    return answered(workspace, read_embed(request), thumb_url=no_thumb_url)
+
+
+def read_invocation(request: Mapping[str, object]) -> SearchWish | EmbedWish:
+    """Raises: BadQuery."""
+    if "embed" not in request:
+        return read_search(request)
+    return read_embed(_alone(request, "embed", '{"embed": {"texts": ["a red boat"]}}'))
+
+
+def read_search(request: Mapping[str, object]) -> SearchWish:
+    """Raises: BadQuery."""
+    return SearchWish(collection_name(request.get("collection")), parse_request(request))
+
+
+def read_embed(request: Mapping[str, object]) -> EmbedWish:
+    """Raises: BadQuery."""
     unknown = sorted(set(request) - {"texts", "images", "collection"})
     if unknown:
         raise BadQuery(f'The request has a field "{unknown[0][:40]}"; known are texts, images, collection.')
@@ -78,8 +117,23 @@ def embed(workspace: Workspace, request: Mapping[str, object]) -> Reply:
     images = [part.image or b"" for part in _literal(request, "images", most=MAX_EMBED_IMAGES)]
     if not texts and not images:
         raise EmptyQuery('Nothing to embed: give "texts", a list of texts, or "images", a list of pictures in base64.')
-    engine = workspace.engine(collection_name(request.get("collection")))
-    return _json_reply(_embeddings(engine, texts, images), {})
+    return EmbedWish(collection_name(request.get("collection")), texts, images)
+
+
+def answered(
+    workspace: Workspace, wish: SearchWish | EmbedWish, *, thumb_url: ThumbUrl, wants_csv: bool = False
+) -> Reply:
+    """Raises: BadQuery, BadImage, CollectionError, ModelError."""
+    engine = workspace.engine(wish.collection)
+    collection, model, texts = engine.collection.info.name, engine.encoder.name, tuple(wish.texts)
+    if isinstance(wish, EmbedWish):
+        embeddings = _embeddings(engine, wish.texts, wish.images)
+        return _json_reply(embeddings, Work(collection=collection, model=model, texts=texts))
+    answer = engine.search(wish.query)
+    work = Work(collection=collection, model=model, texts=texts, steps_ms=answer.took_ms, weak=answer.weak)
+    if wants_csv:
+        return Reply(csv_text(hit_rows(answer.hits)).encode(), "text/csv", work)
+    return _json_reply(answer_json(answer, thumb_url=thumb_url), work)
 
 
 def describe(workspace: Workspace, request: Mapping[str, object]) -> Reply:
@@ -89,7 +143,7 @@ def describe(workspace: Workspace, request: Mapping[str, object]) -> Reply:
         raise BadQuery(f'"describe" has a field "{unknown[0][:40]}"; known is collection.')
     encoder = workspace.engine(collection_name(request.get("collection"))).encoder
     told = {"model": encoder.name, "fingerprint": encoder.fingerprint, "dim": encoder.dim}
-    return _json_reply({**told, "preprocess": asdict(encoder.preprocess)}, {})
+    return _json_reply({**told, "preprocess": asdict(encoder.preprocess)}, Work(model=encoder.name))
 
 
 def answer_json(answer: Answer, *, thumb_url: ThumbUrl) -> dict[str, object]:
@@ -137,17 +191,6 @@ def _alone(request: Mapping[str, object], name: str, example: str) -> Mapping[st
     return wanted
 
 
-def _search_json(workspace: Workspace, request: Mapping[str, object], body: Body, thumb_url: ThumbUrl) -> Reply:
-    return _answer(workspace, collection_name(request.get("collection")), parse_request(request), body, thumb_url)
-
-
-def _answer(workspace: Workspace, collection: str | None, query: Query, body: Body, thumb_url: ThumbUrl) -> Reply:
-    answer = workspace.engine(collection).search(query)
-    if body.wants_csv:
-        return Reply(csv_text(hit_rows(answer.hits)).encode(), "text/csv", answer.took_ms)
-    return _json_reply(answer_json(answer, thumb_url=thumb_url), answer.took_ms)
-
-
 def _bare_query(body: Body, settings: Mapping[str, object]) -> Query:
     """The query of a body that is nothing but a text or a picture."""
     if body.type == "text/plain":
@@ -190,8 +233,8 @@ def _hit_json(hit: Hit, thumb: str | None) -> dict[str, object]:
     }
 
 
-def _json_reply(value: object, steps_ms: Mapping[str, float]) -> Reply:
-    return Reply(json.dumps(value, ensure_ascii=False).encode(), "application/json", steps_ms)
+def _json_reply(value: object, work: Work) -> Reply:
+    return Reply(json.dumps(value, ensure_ascii=False).encode(), "application/json", work)
 
 
 def _number(value: str) -> object:

@@ -263,6 +263,7 @@ def build(settings: Settings, join: "Join", *, holder: "Callable[[], Holder | No
         Listening wider than this machine (SIGHTLINE_HOST=0.0.0.0), everybody may search and nobody may change anything.
         """
         from ui.listen import leave
+        from ui.logs import log_to_stderr
         from ui.start import run_ui
 
         def say(address: str) -> None:
@@ -271,7 +272,7 @@ def build(settings: Settings, join: "Join", *, holder: "Callable[[], Holder | No
                 typer.launch(address)
 
         with told():
-            _log_to_stderr()
+            log_to_stderr(settings.log)
             run_ui(settings, join, when_serving=say)
         leave()
 
@@ -286,10 +287,11 @@ def build(settings: Settings, join: "Join", *, holder: "Callable[[], Holder | No
         There is no page, and nothing can be changed. PORT or SAGEMAKER_BIND_TO_PORT sets the port, else it is 8080.
         """
         from ui.listen import leave
+        from ui.logs import log_to_stderr
         from ui.start import run_serve
 
         with told():
-            _log_to_stderr()
+            log_to_stderr(settings.log)
             run_serve(settings, join)
         leave()
 
@@ -354,9 +356,3 @@ def _as_lines(answer: "Answer") -> str:
     if answer.weak:
         lines.insert(0, "Nothing here fits well; these come closest.")
     return "\n".join(lines) or f'Nothing is in the collection "{answer.collection}" that could be found.'
-
-
-def _log_to_stderr() -> None:
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for ours in ("search", "store", "ui"):
-        logging.getLogger(ours).setLevel(logging.INFO)

@@ -1,4 +1,4 @@
-"""The app of `serve`, after SageMaker's container contract: /ping, /invocations, /execution-parameters; no page."""
+"""The app of `serve`, after SageMaker's container contract: its four routes and no page."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,14 +12,15 @@ from starlette.routing import Route
 from ui import api_query
 from ui.api_errors import add_error_handlers
 from ui.arrivals import InTime
-from ui.exchange import query_body, ready_response, reply_response, workers_for
+from ui.exchange import batch_reply, metrics_response, query_body, ready_response, reply_response, workers_for
 from ui.service import Service, service_of
 from ui.telemetry import Telemetry
 
 CUSTOM_ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
 LONGEST_ATTRIBUTES = 1024  # ASCII characters. Source: InvokeEndpoint, "CustomAttributes".
 
-# One record a request until batches of lines are read; 6 MB is what a real-time endpoint takes as well.
+# A megabyte, the least that the platform fills with records, is minutes of searching: one at a time unless a job says
+# otherwise (docs/decisions/0009-batches-and-overload.md). 6 MB is what a real-time endpoint takes as well.
 EXECUTION_PARAMETERS = {"MaxConcurrentTransforms": 4, "BatchStrategy": "SINGLE_RECORD", "MaxPayloadInMB": 6}
 
 
@@ -35,12 +36,16 @@ def make_serve_app(service: Service) -> Starlette:
             Route("/ping", ping, methods=["GET"]),
             Route("/invocations", invocations, methods=["POST"]),
             Route("/execution-parameters", execution_parameters, methods=["GET"]),
+            Route("/metrics", metrics, methods=["GET"]),
         ],
-        middleware=[Middleware(Telemetry), Middleware(InTime, arrivals=service.arrivals)],
+        middleware=[
+            Middleware(Telemetry, counts=service.metrics, log_queries=service.log_queries),
+            Middleware(InTime, arrivals=service.arrivals),
+        ],
         lifespan=lifespan,
     )
     app.state.service = service
-    add_error_handlers(app, hint="there are GET /ping, POST /invocations and GET /execution-parameters")
+    add_error_handlers(app, hint="there are GET /ping, POST /invocations, GET /execution-parameters and GET /metrics")
     return app
 
 
@@ -51,7 +56,11 @@ async def ping(request: Request) -> Response:
 async def invocations(request: Request) -> Response:
     service = service_of(request)
     body = await query_body(request, service)
-    reply = await workers_for(service, body).run(api_query.invoke, service.workspace, body)
+    if body.type == api_query.LINES_TYPE:
+        read, thumb_url = api_query.read_invocation, api_query.no_thumb_url
+        reply = await batch_reply(request, service, body, read=read, thumb_url=thumb_url)
+    else:
+        reply = await workers_for(service, body).run(api_query.invoke, service.workspace, body)
     response = reply_response(request, reply)
     attributes = request.headers.get(CUSTOM_ATTRIBUTES, "")
     if attributes.isascii() and attributes.isprintable() and 0 < len(attributes) <= LONGEST_ATTRIBUTES:
@@ -61,3 +70,7 @@ async def invocations(request: Request) -> Response:
 
 async def execution_parameters(_: Request) -> Response:
     return JSONResponse(EXECUTION_PARAMETERS)
+
+
+async def metrics(request: Request) -> Response:
+    return metrics_response(service_of(request))

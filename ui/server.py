@@ -95,7 +95,7 @@ def make_api(service: Service, *, embedded_by: Sequence[str] = ()) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
         middleware=[
-            Middleware(Telemetry),
+            Middleware(Telemetry, counts=service.metrics, log_queries=service.log_queries),
             Middleware(Guard, access=service.access, headers=security_headers(embedded_by=embedded_by)),
             Middleware(InTime, arrivals=service.arrivals),
             # Allows nobody; its being there keeps Gradio from adding its own, which allows everybody.

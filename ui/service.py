@@ -1,27 +1,45 @@
 """What the routes of one running server share: the workspace, who may do what, the threads, the limits."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.requests import Request
 
 from search.workspace import Workspace
 from ui.access import Access, caller_of
 from ui.arrivals import Arrivals
+from ui.batches import BATCH_BYTES, BatchLimits
+from ui.metrics import Metrics
 from ui.readiness import Readiness
 from ui.workers import Workers
 
 JSON_BYTES = 2**20  # of a request that carries no picture
+TRANSFORM_S = 3_600.0  # the longest InvocationsTimeoutInSeconds: the job's own ends it. Source: ModelClientConfig.
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     image_bytes: int = 50 * 2**20  # of one picture
     upload_bytes: int = 2_000 * 2**20  # of one upload
+    body_bytes: int | None = None  # of a query's body, where the platform has a word in it
+    deadline_s: float = 30.0  # of a search
+    waiting: int = 256  # searches, before one more is refused
+    batch: BatchLimits = field(default_factory=BatchLimits)
 
     @property
     def query_bytes(self) -> int:
         """Of a query's body: one picture in base64, and what is around it."""
-        return self.image_bytes * 4 // 3 + JSON_BYTES
+        return self.body_bytes or self.image_bytes * 4 // 3 + JSON_BYTES
+
+
+def serve_limits(*, image_bytes: int, is_batch_transform: bool = False) -> Limits:
+    """SageMaker's: 6 MB and 60 s a request; a job of Batch Transform waits up to an hour.
+
+    64 wait: about a second's work, so that more is refused at once and tried elsewhere.
+    """
+    if is_batch_transform:
+        batch = BatchLimits(lines=50_000, hits=1_000_000, within_s=TRANSFORM_S)
+        return Limits(image_bytes, body_bytes=BATCH_BYTES, deadline_s=TRANSFORM_S, waiting=64, batch=batch)
+    return Limits(image_bytes, body_bytes=BATCH_BYTES, deadline_s=50.0, waiting=64, batch=BatchLimits(within_s=45.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,26 +51,40 @@ class Service:
     arrivals: Arrivals
     searches: Workers
     examples: Workers  # searches by pictures: a hostile one is decoded for seconds, and words must not wait for that
+    batches: Workers  # of many lines: single searches go on beside them
     pictures: Workers  # thumbnails and re-encoded originals: many, short, and never in a search's way
     changes: Workers  # what writes, or loads a model
+    metrics: Metrics
+    log_queries: bool = False
 
     def close(self) -> None:
         self.readiness.close()
-        for workers in (self.searches, self.examples, self.pictures, self.changes):
+        for workers in (self.searches, self.examples, self.batches, self.pictures, self.changes):
             workers.close()
 
 
-def make_service(workspace: Workspace, *, access: Access, limits: Limits, readiness: Readiness) -> Service:
+def make_service(
+    workspace: Workspace, *, access: Access, limits: Limits, readiness: Readiness, log_queries: bool = False
+) -> Service:
+    deadline_s = limits.deadline_s
+    pools = {
+        "searches": Workers("search", threads=4, waiting=limits.waiting, deadline_s=deadline_s),
+        "examples": Workers("example", threads=16, waiting=32, deadline_s=deadline_s),  # most only wait for a decoder
+        "batches": Workers("batch", threads=2, waiting=8, deadline_s=deadline_s),
+        "pictures": Workers("picture", threads=4, waiting=512, deadline_s=30),
+        "changes": Workers("change", threads=2, waiting=16, deadline_s=900),
+    }
+    metrics = Metrics(workspace, pools=pools, is_ready=lambda: readiness.is_ready)
+    workspace.observe(metrics)
     return Service(
         workspace=workspace,
         access=access,
         limits=limits,
         readiness=readiness,
         arrivals=Arrivals(),
-        searches=Workers("search", threads=4, waiting=256, deadline_s=30),
-        examples=Workers("example", threads=16, waiting=32, deadline_s=30),  # most only wait for a decoder
-        pictures=Workers("picture", threads=4, waiting=512, deadline_s=30),
-        changes=Workers("change", threads=2, waiting=16, deadline_s=900),
+        metrics=metrics,
+        log_queries=log_queries,
+        **pools,
     )
 
 

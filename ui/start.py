@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from settings import Settings
 from ui.access import Access
 from ui.listen import address_of, open_port, serve_until_stopped
 from ui.readiness import Readiness, search_check
-from ui.service import Limits, Service, make_service
+from ui.service import Limits, Service, make_service, serve_limits
 
 if TYPE_CHECKING:
     from search.workspace import Workspace
@@ -31,7 +32,9 @@ def run_ui(settings: Settings, join: Join, *, when_serving: Callable[[str], None
             workspace.library.announce(address)
             holder = workspace.library.holder
             access = Access(host=settings.host, token=holder.token if holder else "", sources=settings.sources)
-            service = _service(settings, workspace, access, when_ready=lambda: begin_background_work(workspace))
+            limits = Limits(image_bytes=settings.max_image_mb * 2**20, upload_bytes=settings.max_upload_mb * 2**20)
+            when_ready = partial(begin_background_work, workspace)
+            service = _service(settings, workspace, access, limits=limits, when_ready=when_ready)
             from ui.server import make_app
 
             app = make_app(service)
@@ -51,7 +54,9 @@ def run_serve(settings: Settings, join: Join) -> None:
         open_port(settings.host, SERVE_PORT if settings.port is None else settings.port) as listener,
         closing(join(settings, write=False)) as workspace,
     ):
-        service = _service(settings, workspace, Access(host=settings.host), when_ready=workspace.decoder.start)
+        limits = serve_limits(image_bytes=settings.max_image_mb * 2**20, is_batch_transform=settings.batch_transform)
+        access, when_ready = Access(host=settings.host), workspace.decoder.start
+        service = _service(settings, workspace, access, limits=limits, when_ready=when_ready)
         serve_until_stopped(make_serve_app(service), listener, when_stopping=service.arrivals.stop)
 
 
@@ -63,7 +68,8 @@ def begin_background_work(workspace: "Workspace") -> None:
     workspace.decoder.start()
 
 
-def _service(settings: Settings, workspace: "Workspace", access: Access, *, when_ready: Callable[[], None]) -> Service:
-    limits = Limits(image_bytes=settings.max_image_mb * 2**20, upload_bytes=settings.max_upload_mb * 2**20)
+def _service(
+    settings: Settings, workspace: "Workspace", access: Access, *, limits: Limits, when_ready: Callable[[], None]
+) -> Service:
     readiness = Readiness(search_check(workspace, model=settings.model), when_ready=when_ready)
-    return make_service(workspace, access=access, limits=limits, readiness=readiness)
+    return make_service(workspace, access=access, limits=limits, readiness=readiness, log_queries=settings.log_queries)

@@ -1,4 +1,4 @@
-"""A request's id and its one log line, and the answer to a request that hit a defect; no metrics yet."""
+"""A request's id, its one log line and its place in the metrics, and the answer to a request that hit a defect."""
 
 import json
 import logging
@@ -6,6 +6,8 @@ import re
 import time
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
 from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -15,14 +17,44 @@ log = logging.getLogger(__name__)
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LONGEST_PATH = 200  # characters of a path in a log line
-_QUIET = ("/thumb/", "/image/", "/query-image/", "/gradio_api/", "/assets/", "/static/", "/ping", "/healthz")
+_MOST_TEXTS = 20  # in a log line
+_QUIET = (
+    "/thumb/",
+    "/image/",
+    "/query-image/",
+    "/gradio_api/",
+    "/assets/",
+    "/static/",
+    "/ping",
+    "/healthz",
+    "/metrics",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a request came to, for its log line."""
+
+    steps_ms: Mapping[str, float] = field(default_factory=dict)
+    collection: str = ""
+    model: str = ""
+    texts: tuple[str, ...] = ()  # what was asked; logged only where the operator wants it
+    weak: bool | None = None
+    lines: int | None = None  # of a batch
+    bad_lines: int | None = None
+
+
+class Counts(Protocol):
+    def answered(self, *, route: str, status: int, took_s: float, lines: int | None) -> None: ...
 
 
 class Telemetry:
     """ASGI middleware, to be the outermost: what escapes everything else ends here, logged, as a typed 500."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, counts: Counts | None = None, log_queries: bool = False) -> None:
         self.app = app
+        self._counts = counts
+        self._log_queries = log_queries
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -44,21 +76,70 @@ class Telemetry:
         try:
             await self.app(scope, receive, send_with_id)
         except Exception:  # the last place that can answer; the traceback goes to the log, never to the client
-            log.exception("defect request_id=%s path=%s", request_id, _safe(scope["path"]))
+            log.exception(
+                "defect request_id=%s path=%s",
+                request_id,
+                _safe(scope["path"]),
+                extra={"fields": {"event": "defect", "request_id": request_id, "path": _safe(scope["path"])}},
+            )
             if status:
                 raise  # half an answer has been sent: only a broken connection can say so
             await _send_defect(send_with_id, request_id)
         finally:
-            _log_line(scope, status, (time.perf_counter() - started) * 1e3, state.get("steps_ms", {}))
+            took_s = time.perf_counter() - started
+            work: Work = state.get("work", Work())
+            if self._counts is not None:
+                self._counts.answered(route=_route(scope), status=status, took_s=took_s, lines=work.lines)
+            self._log_line(scope, status, took_s * 1e3, work)
+
+    def _log_line(self, scope: Scope, status: int, took_ms: float, work: Work) -> None:
+        path = scope["path"]
+        level = logging.DEBUG if status < 400 and path.startswith(_QUIET) else logging.INFO
+        if not log.isEnabledFor(level):
+            return
+        fields = _fields(scope, status, took_ms, work)
+        if self._log_queries and work.texts:
+            fields["query"] = list(work.texts[:_MOST_TEXTS])
+        said = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in fields.items() if name in _QUOTED]
+        said += [f"{name}={value}" for name, value in fields.items() if name not in (*_QUOTED, *_FIRST)]
+        text = f"{fields['method']} {fields['path']} status={status} ms={took_ms:.1f}"
+        log.log(level, "%s", " ".join([text, *said]), extra={"fields": {"event": "request", **fields}})
+
+
+_FIRST = ("method", "path", "status", "took_ms")
+_QUOTED = ("collection", "model", "query")  # what may hold a space or a newline
 
 
 def request_id(scope: Scope) -> str:
     return str(scope.get("state", {}).get("request_id", ""))
 
 
-def note_steps(scope: Scope, steps_ms: Mapping[str, float]) -> None:
-    """Adds the times of a request's steps to its log line."""
-    scope.setdefault("state", {})["steps_ms"] = steps_ms
+def note_work(scope: Scope, work: Work) -> None:
+    """Adds what a request came to to its log line."""
+    scope.setdefault("state", {})["work"] = work
+
+
+def _fields(scope: Scope, status: int, took_ms: float, work: Work) -> dict[str, object]:
+    """docs/operations.md names them all."""
+    fields = {
+        "method": scope["method"] if scope["method"].isalnum() else "",
+        "path": _safe(scope["path"]),
+        "status": status,
+        "took_ms": round(took_ms, 1),
+        "collection": work.collection or None,
+        "model": work.model or None,
+        **{f"{step}_ms": round(ms, 1) for step, ms in work.steps_ms.items()},
+        "weak": work.weak,
+        "lines": work.lines,
+        "bad_lines": work.bad_lines,
+        "request_id": request_id(scope),
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _route(scope: Scope) -> str:
+    """The template of the address, never the address itself: strangers must not be able to make up new ones."""
+    return str(getattr(scope.get("route"), "path", "") or "none")
 
 
 def _request_id(headers: Headers) -> str:
@@ -72,17 +153,6 @@ async def _send_defect(send: Send, request_id: str) -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 500, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-def _log_line(scope: Scope, status: int, took_ms: float, steps_ms: Mapping[str, float]) -> None:
-    path = scope["path"]
-    level = logging.DEBUG if status < 400 and path.startswith(_QUIET) else logging.INFO
-    if log.isEnabledFor(level):
-        steps = "".join(f" {name}_ms={ms:.1f}" for name, ms in steps_ms.items())
-        id = request_id(scope)
-        log.log(
-            level, "%s %s status=%d ms=%.1f%s request_id=%s", scope["method"], _safe(path), status, took_ms, steps, id
-        )
 
 
 def _safe(path: str) -> str:

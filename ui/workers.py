@@ -31,6 +31,11 @@ class Workers:
         except TimeoutError as error:
             raise TimedOut(f"No answer within {self._deadline_s:g} s; try again, or ask for less.") from error
 
+    @property
+    def held(self) -> int:
+        """Requests that are being worked on or waiting."""
+        return self._held
+
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 

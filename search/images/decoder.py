@@ -94,6 +94,11 @@ class Decoder:
         """Of the processes there are."""
         return [*self._queries.pids, *self._folders.pids]
 
+    @property
+    def restarts(self) -> int:
+        """Processes that a picture ended, since the start: each is replaced when it is needed."""
+        return self._queries.restarts + self._folders.restarts
+
     def close(self) -> None:
         """Ends the processes; what they are at is lost."""
         self._queries.close()
@@ -110,6 +115,7 @@ class _Lane:
         self._alive: set[_Worker] = set()
         self._lock = threading.Lock()  # guards all of these
         self._closed = False
+        self.restarts = 0
 
     def run(self, data: bytes, wanted: Mapping[str, Any], *, deadline_s: float, wait_s: float) -> Message:
         """Raises: the worker's BadImage, UnreadableImage where it died or hung, Busy where none becomes free."""
@@ -131,6 +137,8 @@ class _Lane:
         finally:
             if healthy is None:
                 self._end(worker)
+                with self._lock:
+                    self.restarts += 1
             self._give_back(healthy)
         if "error" in header:
             raise _ERRORS.get(str(header["error"]), UnreadableImage)(str(header.get("message"))[:1000])

@@ -2,29 +2,38 @@
 
 import base64
 import json
+import re
 import select
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from search.errors import ModelDamaged
+from search.types import Embeddings
 from search.workspace import Workspace
 from tests.contract.served import open_workspace, picture
+from tests.fakes import FakeEncoder
+from tests.stored import wait_until
 from ui.access import Access
 from ui.listen import PortTaken, open_port
 from ui.readiness import Readiness, search_check
 from ui.serve import make_serve_app
-from ui.service import Limits, make_service
+from ui.service import Limits, make_service, serve_limits
 
 ROOT = Path(__file__).parents[2]
+LINES = {"content-type": "application/jsonlines"}
 ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
 
 
@@ -35,11 +44,35 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     opened.close()
 
 
+class CountingEncoder(FakeEncoder):
+    """Keeps how many texts each run had; fails on "broken", and holds "held" until `go`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runs: list[int] = []
+        self.go = threading.Event()
+
+    def encode_texts(self, texts: Sequence[str]) -> Embeddings:
+        self.runs.append(len(texts))
+        if "broken" in texts:
+            raise ModelDamaged("It broke.")
+        if texts[0].startswith("held"):
+            self.go.wait(30)
+        return super().encode_texts(texts)
+
+
 @pytest.fixture(scope="module")
 def client(workspace: Workspace) -> TestClient:
+    return client_of(workspace)
+
+
+def client_of(workspace: Workspace, *, limits: Limits | None = None) -> TestClient:
     readiness = Readiness(search_check(workspace, model="fake"))
     service = make_service(
-        workspace, access=Access(host="0.0.0.0"), limits=Limits(image_bytes=2**20), readiness=readiness
+        workspace,
+        access=Access(host="0.0.0.0"),
+        limits=limits or serve_limits(image_bytes=2**20),
+        readiness=readiness,
     )
     # Not entered: the self-check's thread is not started, so that tests decide what it has found.
     return TestClient(make_serve_app(service), client=("203.0.113.7", 50_000))
@@ -132,7 +165,113 @@ def test_batch_transform_learns_how_to_send(client: TestClient) -> None:
     }
 
 
-@pytest.mark.parametrize("address", ["/", "/docs", "/api/collections", "/thumb/red", "/image/red", "/metrics"])
+def lines(client: TestClient, *sent: bytes, to: str = "/invocations") -> list[dict[str, Any]]:
+    answer = client.post(to, content=b"\n".join(sent), headers=LINES | {"x-request-id": "abc"})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/jsonlines")
+    assert answer.content.endswith(b"\n")
+    return [json.loads(line) for line in answer.content.splitlines()]
+
+
+def test_each_line_of_a_batch_is_answered_in_its_place(client: TestClient) -> None:
+    answers = lines(
+        client, b'{"query": "green", "top_k": 1}', b'{"embed": {"texts": ["blue"]}}', b'{"query": "red", "top_k": 2}'
+    )
+    assert [hit["id"] for hit in answers[0]["hits"]] == ["green"]
+    assert answers[1]["embeddings"]["texts"] == [[0, 0, 1]]
+    assert [hit["id"] for hit in answers[2]["hits"]] == ["red", "yellow"]
+
+
+@pytest.mark.parametrize(
+    ("bad", "code"),
+    [
+        (b"nonsense", "not_json"),
+        (b"", "not_json"),
+        (b"\xff", "not_json"),
+        (b'["red"]', "not_json"),
+        (b'{"query": ""}', "empty_query"),
+        (b'{"query": "red", "colour": 1}', "unknown_field"),
+        (b'{"query": "red", "collection": "nope"}', "collection_not_found"),
+        (b'{"query": [{"id": "nope"}]}', "item_not_found"),
+        (b'{"query": [{"image": "bm9uZQ=="}]}', "unsupported_format"),
+        (b'{"embed": {}}', "empty_query"),
+    ],
+)
+def test_a_bad_line_is_an_error_in_its_place_and_harms_no_other(client: TestClient, bad: bytes, code: str) -> None:
+    before, error, after = lines(client, b'{"query": "green"}', bad, b'{"query": "red"}\n')
+    assert (before["hits"][0]["id"], after["hits"][0]["id"]) == ("green", "red")
+    assert (error["error"]["code"], error["error"]["request_id"]) == (code, "abc")
+
+
+def test_no_lines_are_answered_by_none(client: TestClient) -> None:
+    assert client.post("/invocations", content=b"", headers=LINES).content == b""
+
+
+def test_more_lines_than_are_read_are_refused_as_a_whole(client: TestClient) -> None:
+    answer = client.post("/invocations", content=b'{"query": "red"}\n' * 1_001, headers=LINES)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "bad_query")
+    assert answer.json()["error"]["message"].startswith("The request has 1,001 lines; at most 1,000 are read")
+
+
+def test_lines_that_ask_for_more_hits_than_one_request_may_hold_are_refused_one_by_one(client: TestClient) -> None:
+    answers = lines(client, *[b'{"query": "red", "top_k": 1000}'] * 21, b'{"query": "green", "top_k": 1}')
+    assert ["hits" in answer for answer in answers] == [True] * 20 + [False] * 2
+    assert "more than 20,000 hits together" in answers[20]["error"]["message"]
+
+
+def test_the_texts_of_a_batch_are_encoded_together(tmp_path: Path) -> None:
+    encoder = CountingEncoder()
+    with closing(open_workspace(tmp_path, encoder=encoder)) as opened:
+        client = client_of(opened)
+        client.post("/invocations", json={"query": "warm"})
+        encoder.runs.clear()
+        lines(client, *[b'{"query": "red %d -blue"}' % n for n in range(40)])
+    assert encoder.runs == [33, 8]  # 32 lines with "blue" once, and the 8 that are left
+
+
+def test_what_can_not_be_encoded_is_told_in_its_line_and_the_others_are_answered(tmp_path: Path) -> None:
+    with closing(open_workspace(tmp_path, encoder=CountingEncoder())) as opened:
+        first, broken, last = lines(
+            client_of(opened), b'{"query": "green"}', b'{"query": "broken"}', b'{"query": "red"}'
+        )
+    assert (first["hits"][0]["id"], last["hits"][0]["id"]) == ("green", "red")
+    assert broken["error"] == {"code": "model_damaged", "message": "It broke.", "request_id": "abc"}
+
+
+def test_a_job_of_batch_transform_may_send_more_lines_and_wait_longer() -> None:
+    limits = serve_limits(image_bytes=2**20, is_batch_transform=True)
+    assert (limits.batch.lines, limits.deadline_s, limits.query_bytes) == (50_000, 3_600, 6_291_456)
+
+
+def test_a_request_has_50_s_and_6_mb(client: TestClient) -> None:
+    limits = serve_limits(image_bytes=50 * 2**20)
+    assert (limits.deadline_s, limits.query_bytes) == (50, 6_291_456)
+
+
+def test_a_body_of_exactly_6_291_456_bytes_is_read_and_one_more_is_not(client: TestClient) -> None:
+    largest = b'{"query": "red"}'.ljust(6_291_456)
+    headers = {"content-type": "application/json"}
+    assert client.post("/invocations", content=largest, headers=headers).status_code == 200
+    for content, kind in ((largest + b" ", "application/json"), (b"\n" * 6_291_457, "application/jsonlines")):
+        answer = client.post("/invocations", content=content, headers={"content-type": kind})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (413, "body_too_large")
+
+
+def test_overload_is_refused_at_once_and_a_late_answer_is_told(tmp_path: Path) -> None:
+    encoder = CountingEncoder()
+    limits = Limits(image_bytes=2**20, deadline_s=0.2, waiting=0)
+    with closing(open_workspace(tmp_path, encoder=encoder)) as opened, ThreadPoolExecutor(4) as asking:
+        client = client_of(opened, limits=limits)
+        held = [asking.submit(client.post, "/invocations", json={"query": f"held {n}"}) for n in range(4)]
+        late = [answer.result(30) for answer in held]
+        busy = client.post("/invocations", json={"query": "red"})  # the threads are still held
+        encoder.go.set()
+        metrics = client.get("/metrics").text
+    assert [(answer.status_code, answer.json()["error"]["code"]) for answer in late] == [(504, "timed_out")] * 4
+    assert (busy.status_code, busy.json()["error"]["code"], busy.headers["retry-after"]) == (429, "busy", "2")
+    assert "\nsightline_busy_total 1.0\n" in metrics
+
+
+@pytest.mark.parametrize("address", ["/", "/docs", "/api/collections", "/thumb/red", "/image/red"])
 def test_there_is_nothing_else(client: TestClient, address: str) -> None:
     assert client.get(address).status_code == 404
 
@@ -140,7 +279,7 @@ def test_there_is_nothing_else(client: TestClient, address: str) -> None:
 def test_who_asks_for_something_else_is_told_what_there_is(client: TestClient) -> None:
     for answer in (client.get("/docs"), client.get("/invocations")):
         assert answer.json()["error"]["message"].endswith(
-            "; there are GET /ping, POST /invocations and GET /execution-parameters."
+            "; there are GET /ping, POST /invocations, GET /execution-parameters and GET /metrics."
         )
 
 
@@ -152,6 +291,7 @@ def test_serving_imports_neither_the_page_nor_torch() -> None:
 
 
 SLOW_SERVER = """
+import os
 import sys
 from pathlib import Path
 from settings import Settings
@@ -163,7 +303,7 @@ class SlowEncoder(FakeEncoder):
     def encode_texts(self, texts):
         if "slow" in texts[0]:
             print("encoding", flush=True)
-            sys.stdin.readline()
+            os.read(0, 1)
         return super().encode_texts(texts)
 
 def join(settings, *, write):
@@ -179,7 +319,9 @@ def port() -> int:
         return int(listener.getsockname()[1])
 
 
-def test_on_sigterm_a_request_is_still_answered_and_the_process_exits_0(tmp_path: Path, port: int) -> None:
+def test_on_sigterm_under_load_every_accepted_request_is_answered_and_the_process_exits_0(
+    tmp_path: Path, port: int
+) -> None:
     open_workspace(tmp_path).close()
     process = subprocess.Popen(
         [sys.executable, "-c", SLOW_SERVER, str(tmp_path), str(port)],
@@ -188,15 +330,29 @@ def test_on_sigterm_a_request_is_still_answered_and_the_process_exits_0(tmp_path
         stdout=subprocess.PIPE,
         text=True,
     )
-    with process, ThreadPoolExecutor(1) as asking:
+    with process, ThreadPoolExecutor(12) as asking:
         assert process.stdin and process.stdout
-        answer = asking.submit(ask_when_listening, port, b"slow red")
-        assert process.stdout.readline() == "encoding\n"
+        held = [asking.submit(ask_when_listening, port, b"slow red %d" % n) for n in range(4)]
+        assert [process.stdout.readline() for _ in held] == ["encoding\n"] * 4  # every thread is held
+        queued = [asking.submit(ask_when_listening, port, b"green %d" % n) for n in range(8)]
+        wait_until(lambda: held_by_searches(port) == 12)
         process.send_signal(signal.SIGTERM)
-        process.stdin.write("\n")
+        stopping = time.monotonic()
+        process.stdin.write("\n" * 4)
         process.stdin.flush()
-        assert answer.result(timeout=30) == (200, "red")
+        assert [answer.result(timeout=30) for answer in held] == [(200, "red")] * 4
+        assert [answer.result(timeout=30) for answer in queued] == [(200, "green")] * 8
         assert process.wait(timeout=30) == 0
+        assert time.monotonic() - stopping < 20  # what we promise; it takes one
+
+
+def held_by_searches(port: int) -> int:
+    with closing(HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read().decode()
+    found = re.search(r'^sightline_work_held\{pool="searches"\} (\d+)', text, re.MULTILINE)
+    assert found
+    return int(found.group(1))
 
 
 def test_a_taken_port_is_named(tmp_path: Path) -> None:

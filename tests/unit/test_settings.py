@@ -28,6 +28,9 @@ def test_each_variable_lands_in_its_field() -> None:
             "SIGHTLINE_MAX_UPLOAD_MB": "100",
             "SIGHTLINE_SOURCES": "/a:s3://photos/2026/x:/b:s3://more",
             "SIGHTLINE_OFFLINE": "1",
+            "SIGHTLINE_LOG": "json",
+            "SIGHTLINE_LOG_QUERIES": "1",
+            "SAGEMAKER_BATCH": "true",
         }
     ) == Settings(
         data_dir=Path("/srv/data"),
@@ -41,6 +44,9 @@ def test_each_variable_lands_in_its_field() -> None:
         max_upload_mb=100,
         sources=(Path("/a"), "s3://photos/2026/x", Path("/b"), "s3://more"),
         offline=True,
+        log="json",
+        log_queries=True,
+        batch_transform=True,
     )
 
 
@@ -51,6 +57,7 @@ def test_each_variable_lands_in_its_field() -> None:
         ("SIGHTLINE_EXACT_UP_TO", "-1", "a whole number from 0 to 10,000,000"),
         ("SIGHTLINE_MAX_IMAGE_MB", "ten", "a whole number from 1 to 1,000"),
         ("SIGHTLINE_OFFLINE", "maybe", "expected 1 or 0"),
+        ("SIGHTLINE_LOG", "xml", "expected text or json"),
         ("SIGHTLINE_CHROMA_URL", "chroma:8000", "an address such as http://"),
         ("SIGHTLINE_SOURCES", "photos", "absolute folders"),
         ("SIGHTLINE_SOURCES", "s3://Not_A_Bucket/x", "or s3://bucket/prefix"),
@@ -71,5 +78,6 @@ def test_an_unknown_variable_is_refused() -> None:
 def test_every_setting_is_documented() -> None:
     page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
     for field in fields(Settings):
-        variable = "PORT" if field.name == "port" else f"SIGHTLINE_{field.name.upper()}"
+        platforms = {"port": "PORT", "batch_transform": "SAGEMAKER_BATCH"}
+        variable = platforms.get(field.name, f"SIGHTLINE_{field.name.upper()}")
         assert f"`{variable}`" in page

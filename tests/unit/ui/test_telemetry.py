@@ -8,11 +8,12 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from ui.telemetry import Telemetry, note_steps
+from ui.telemetry import Telemetry, Work, note_work
 
 
 async def fine(request: Request) -> Response:
-    note_steps(request.scope, {"encode": 1.25, "search": 3.0})
+    work = Work(steps_ms={"encode": 1.25, "search": 3.0}, collection="my boats", model="pocket", texts=("a\nboat",))
+    note_work(request.scope, work)
     return PlainTextResponse("fine")
 
 
@@ -20,10 +21,14 @@ async def broken(request: Request) -> Response:
     raise ZeroDivisionError("/home/secret/path")
 
 
+def client_of(**settings: bool) -> TestClient:
+    routes = [Route("/fine", fine), Route("/broken", broken), Route("/thumb/x", fine)]
+    return TestClient(Starlette(routes=routes, middleware=[Middleware(Telemetry, **settings)]))
+
+
 @pytest.fixture
 def client() -> TestClient:
-    routes = [Route("/fine", fine), Route("/broken", broken), Route("/thumb/x", fine)]
-    return TestClient(Starlette(routes=routes, middleware=[Middleware(Telemetry)]))
+    return client_of()
 
 
 def test_a_request_keeps_the_id_that_it_came_with(client: TestClient) -> None:
@@ -44,7 +49,36 @@ def test_a_request_has_one_log_line_with_the_times_of_its_steps(
         client.get("/fine", headers={"x-request-id": "abc"})
     (line,) = caplog.messages
     assert line.startswith("GET /fine status=200 ms=")
-    assert line.endswith(" encode_ms=1.2 search_ms=3.0 request_id=abc")
+    assert line.endswith(' collection="my boats" model="pocket" encode_ms=1.2 search_ms=3.0 request_id=abc')
+
+
+def test_the_line_has_fields_for_machines(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "ui.telemetry"):
+        client.get("/fine", headers={"x-request-id": "abc"})
+    fields = caplog.records[0].fields  # type: ignore[attr-defined]
+    assert fields.pop("took_ms") >= 0
+    assert fields == {
+        "event": "request",
+        "method": "GET",
+        "path": "/fine",
+        "status": 200,
+        "collection": "my boats",
+        "model": "pocket",
+        "encode_ms": 1.2,
+        "search_ms": 3.0,
+        "request_id": "abc",
+    }
+
+
+def test_what_was_asked_is_in_the_log_only_where_the_operator_wants_it(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "ui.telemetry"):
+        client_of(log_queries=True).get("/fine")
+        client_of().get("/fine")
+    asked, silent = caplog.records
+    assert asked.fields["query"] == ["a\nboat"]  # type: ignore[attr-defined]
+    assert ' query=["a\\nboat"] ' in asked.getMessage()
+    assert 'boat"' not in silent.getMessage().replace('"my boats"', "")
+    assert "query" not in silent.fields  # type: ignore[attr-defined]
 
 
 def test_a_path_can_not_forge_a_log_line(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
