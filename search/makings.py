@@ -48,7 +48,8 @@ class Makings:
         self._models, self._check, self._load, self._create = models, check, load, create
         self._all: dict[str, Making] = {}
         self._turns: dict[str, object] = {}  # whose making it is: one that was cancelled may still be loading its model
-        self._lock = threading.Lock()  # guards both
+        self._creating: set[str] = set()  # whose collection is being made just now: too late to cancel
+        self._lock = threading.Lock()  # guards all of these
 
     def start(self, collection: str, *, model: str, description: str = "", download: bool = False) -> Making:
         """In the background. `download`: somebody agreed to it, who was shown the size.
@@ -57,9 +58,28 @@ class Makings:
         agreed), Busy while another is downloaded.
         """
         self._check(collection)
-        with self._lock:
+        turn = object()
+        with self._lock:  # from now on it is known, to whoever asks for the same, cancels a download or removes a model
             self._check_running(collection)
-        making = Making(collection, model, "preparing")
+            before = self._all.pop(collection, None)
+            self._all[collection], self._turns[collection] = Making(collection, model, "preparing"), turn
+        try:
+            making = self._begun(Making(collection, model, "preparing"), download=download)
+        except BaseException:
+            with self._lock:
+                if self._turns.get(collection) is turn:
+                    del self._all[collection], self._turns[collection]
+                    if before is not None:
+                        self._all[collection], self._turns[collection] = before, object()
+            raise
+        if not self._change(collection, turn, state=making.state) and making.state == "downloading":
+            self._end_download(model)  # cancelled before there was a download to cancel
+        threading.Thread(target=self._work, args=(making, description, turn), name="making", daemon=True).start()
+        return making
+
+    def _begun(self, making: Making, *, download: bool) -> Making:
+        """Has its download started, where it needs one."""
+        model = making.model
         here = self._models.state(model) if self._models else None
         if here is not None and here.state == "unknown":
             raise ModelNotFound(here.note)
@@ -67,13 +87,7 @@ class Makings:
             if not download:
                 raise ModelNotDownloaded(here.note, name=model, missing_bytes=here.missing_bytes)
             self._models.fetch(model)
-            making = replace(making, state="downloading")
-        turn = object()
-        with self._lock:
-            self._check_running(collection)  # somebody else may have asked for it while the hub was asked
-            self._all.pop(collection, None)
-            self._all[collection], self._turns[collection] = making, turn
-        threading.Thread(target=self._work, args=(making, description, turn), name="making", daemon=True).start()
+            return replace(making, state="downloading")
         return making
 
     def list(self) -> list[Making]:
@@ -84,9 +98,11 @@ class Makings:
     def cancel(self, collection: str) -> Making:
         """No collection is made; what has ended is forgotten. Raises: JobNotFound.
 
-        An export that runs is finished all the same, and kept.
+        An export that runs is finished all the same, and kept. A collection that is being made at this moment is.
         """
         with self._lock:
+            if collection in self._creating:
+                return self._all[collection]
             making = self._all.pop(collection, None)
             if making is None:
                 raise JobNotFound(f'"{collection[:64]}" is not being made.')
@@ -94,10 +110,16 @@ class Makings:
                 del self._turns[collection]
                 return making
             self._all[collection] = cancelled = replace(making, state="cancelled")
-            others = [other for other in self._all.values() if other.model == making.model and not other.is_finished]
-        if making.state == "downloading" and self._models is not None and not others:
-            self._models.cancel(making.model)
+        if making.state == "downloading":
+            self._end_download(making.model)
         return cancelled
+
+    def _end_download(self, model: str) -> None:
+        """Unless another making waits for it."""
+        with self._lock:
+            others = [other for other in self._all.values() if other.model == model and not other.is_finished]
+        if self._models is not None and not others:
+            self._models.cancel(model)
 
     def _check_running(self, collection: str) -> None:
         """Raises: CollectionExists, Busy."""
@@ -114,10 +136,15 @@ class Makings:
             if not self._change(making.collection, turn, state="preparing"):
                 return
             self._load(making.model)
-            if self._change(making.collection, turn):
+            if not self._claim(making.collection, turn):
+                return
+            try:
                 self._create(making.collection, making.model, description)
-                log.info("made collection=%r model=%s", making.collection, making.model)
-                self._change(making.collection, turn, state="done")
+            finally:
+                with self._lock:
+                    self._creating.discard(making.collection)
+            log.info("made collection=%r model=%s", making.collection, making.model)
+            self._change(making.collection, turn, state="done")
         except SearchError as error:
             log.warning(
                 "making collection=%r state=failed code=%s reason=%r", making.collection, error.code, str(error)
@@ -127,6 +154,15 @@ class Makings:
             log.exception("making collection=%r state=failed", making.collection)
             said = "A defect stopped it; the log says more."
             self._change(making.collection, turn, state="failed", error=said, error_code="error")
+
+    def _claim(self, collection: str, turn: object) -> bool:
+        """Whether its collection is still wanted, which from now on it is."""
+        with self._lock:
+            making = self._all.get(collection)
+            if making is None or making.is_finished or self._turns[collection] is not turn:
+                return False
+            self._creating.add(collection)
+            return True
 
     def _downloaded(self, making: Making, turn: object) -> bool:
         """Waits for it."""

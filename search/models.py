@@ -13,9 +13,17 @@ from pathlib import Path
 from typing import Literal
 
 from search.encoders.download import Plan, fetch_model, plan_model, plan_of
+from search.encoders.fingerprint import weights_of
 from search.encoders.hub import Hub
 from search.encoders.hub_errors import Cancelled
-from search.encoders.load import find_model, has_torch, known_fingerprint, needs_export, size_in_memory
+from search.encoders.load import (
+    find_model,
+    has_torch,
+    hash_weights,
+    known_fingerprint,
+    needs_export,
+    size_in_memory,
+)
 from search.encoders.names import parse_name
 from search.encoders.needs import Needs, export_needs, needs_of_weights
 from search.encoders.pins import Pin, pins, read_pin
@@ -65,7 +73,10 @@ class Models:
         self._downloads: dict[str, Download] = {}
         self._running: tuple[str, threading.Event, threading.Thread] | None = None
         self._shown: dict[str, Pin] = {}  # the last look-up
-        self._lock = threading.Lock()  # guards all three
+        self._hashed: set[tuple[Path, int, int]] = set()  # weights whose hash was begun, by path, size and time
+        self._removing: set[str] = set()
+        self._lock = threading.Lock()  # guards all of these
+        self._hash_turn = threading.Lock()  # one at a time
 
     def state(self, name: str) -> ModelState:
         """As far as this machine knows; asks nobody and raises nothing."""
@@ -75,7 +86,7 @@ class Models:
                 return ModelState(name, "ready", where=f"the SageMaker endpoint {parsed.endpoint}")
             folder, is_exported = find_model(name, bundled=self._bundled, models_dir=self._models_dir)
             pin = read_pin(name, models_dir=self._models_dir) if parsed.is_remote else None
-            waits = not is_exported and needs_export(folder, models_dir=self._models_dir)
+            waits = not is_exported and self._waits_for_export(folder)
             notes = [
                 pin.note if pin else _HIDES if parsed.hides else "",
                 _of_export(export_needs(folder)) if waits else "",
@@ -171,7 +182,12 @@ class Models:
             if self._running and self._running[0] == name:
                 raise Busy(f'"{name}" is being downloaded: cancel that first.')
             self._downloads.pop(name, None)
-        return remove_model(name, models_dir=self._models_dir, bundled=self._bundled, hub=self._hub, wanted=wanted)
+            self._removing.add(name)
+        try:
+            return remove_model(name, models_dir=self._models_dir, bundled=self._bundled, hub=self._hub, wanted=wanted)
+        finally:
+            with self._lock:
+                self._removing.discard(name)
 
     def wait(self) -> None:
         """Until the download that runs has ended."""
@@ -206,7 +222,32 @@ class Models:
             raise ModelNotFound(f'"{name}" is not fetched from anywhere: it is on this machine, or it is not.')
         return plan_model(parsed, models_dir=self._models_dir, hub=self._hub)
 
+    def _waits_for_export(self, folder: Path) -> bool:
+        """As far as is known; what must be hashed first is hashed in the background, once."""
+        waits = needs_export(folder, models_dir=self._models_dir)
+        if waits is not None:
+            return waits
+        try:
+            status = weights_of(folder).stat()
+        except OSError:
+            return True
+        state = (folder.resolve(), status.st_size, status.st_mtime_ns)
+        with self._lock:
+            if state not in self._hashed:
+                self._hashed.add(state)
+                threading.Thread(target=self._hash, args=(folder,), name="hash", daemon=True).start()
+        return True
+
+    def _hash(self, folder: Path) -> None:
+        try:
+            with self._hash_turn:
+                hash_weights(folder, models_dir=self._models_dir)
+        except ModelError as error:  # its load will say so
+            log.warning("hash folder=%s reason=%r", folder.name, str(error))
+
     def _same(self, name: str) -> Download | None:
+        if self._removing:  # it may share files with what goes
+            raise Busy("A model is being removed: try again in a moment.")
         if self._running is None:
             return None
         if self._running[0] != name:

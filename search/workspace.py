@@ -78,6 +78,7 @@ class Workspace:
         self._engines: dict[str, SearchEngine] = {}
         self._lock = threading.Lock()  # guards it
         self._observer: Observer | None = None
+        self._choosing = threading.Lock()  # held while a model becomes a collection's, or goes
         self.jobs: Jobs | None = None  # set by app.py where this process may write
         self.evaluations: Evaluations | None = None
         if reports_dir is not None:
@@ -151,11 +152,14 @@ class Workspace:
         return self.encoders.begin(self.open(name).info.model, within_s=within_s)
 
     def create(self, name: str, *, model: str, description: str = "") -> CollectionInfo:
-        """Raises: CollectionExists, CollectionError for an unusable name, ModelError."""
+        """Raises: CollectionExists, CollectionError for an unusable name, ModelError, Busy."""
         encoder = self.encoder(model)
-        return self.library.create(
-            name, model=model, fingerprint=encoder.fingerprint, dim=encoder.dim, description=description
-        ).info
+        with self._choosing:
+            if self.encoders.fingerprint(model) != encoder.fingerprint:
+                raise Busy(f'"{model}" was removed at this moment: ask again.')
+            return self.library.create(
+                name, model=model, fingerprint=encoder.fingerprint, dim=encoder.dim, description=description
+            ).info
 
     def delete(self, name: str) -> None:
         """Raises: CollectionNotFound, ReadOnly."""
@@ -207,6 +211,10 @@ class Workspace:
 
     def remove_model(self, name: str) -> Removed:
         """Of those that were fetched. Raises: ModelInUse, ModelNotFound, ModelDamaged, Busy."""
+        with self._choosing:
+            return self._remove_model(name)
+
+    def _remove_model(self, name: str) -> Removed:
         infos = self.library.list()
         users = [info.name for info in infos if info.model == name]
         users += [

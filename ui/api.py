@@ -153,10 +153,11 @@ def _collection(service: Service, name: str | None) -> Collection:
 
 
 def _thumbnail(service: Service, id: str, collection: str | None) -> bytes:
+    """The one that is kept; where it was lost, made of the original."""
+    from search.images.thumbnail import THUMB_PX
+
     data = _collection(service, collection).thumbnail(id)
-    if data is None:
-        raise ItemNotFound("That image is not in this collection.")
-    return data
+    return _image(service, id, collection, THUMB_PX) if data is None else data
 
 
 def _image(service: Service, id: str, collection: str | None, px: int) -> bytes:

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 from starlette.requests import Request
 
-from search.errors import BadQuery
+from search.errors import BadQuery, CollectionNotFound
 from search.workspace import Summary, Workspace
 from ui.access import caller_of
 from ui.api_errors import ERROR_ANSWERS
@@ -92,6 +92,8 @@ def summary_json(summary: Summary) -> dict[str, object]:
 
 def _collection_json(workspace: Workspace, name: str) -> dict[str, object]:
     collection = workspace.library.open(collection_name(name) or "")
-    summary = next(summary for summary in workspace.collections() if summary.info.name == name)
+    summary = next((summary for summary in workspace.collections() if summary.info.name == name), None)
+    if summary is None:  # deleted meanwhile
+        raise CollectionNotFound(f"There is no collection {name[:64]!r}.")
     failures = [{"uri": f.uri, "code": f.code, "message": f.message} for f in collection.failures()]
     return {**summary_json(summary), "fields": collection.fields(), "failures": failures}

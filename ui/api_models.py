@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.requests import Request
 
 from search.choices import RECALL_ADDRESS, RECALL_SOURCE, SKETCH_ADDRESS, SKETCH_SOURCE, ModelChoice
-from search.errors import BadQuery, ModelNotDownloaded, ReadOnly
+from search.errors import BadQuery, ModelNotDownloaded, ModelNotFound, ReadOnly
 from search.models import ModelState
 from search.speeds import SpeedTest
 from search.workspace import Workspace
@@ -172,8 +172,10 @@ def _model_json(workspace: Workspace, state: ModelState, choice: ModelChoice | N
 
 
 def _measure(workspace: Workspace, name: str) -> SpeedTest:
-    """Raises: ReadOnly, ModelError, Busy."""
+    """Raises: ReadOnly, ModelNotFound, ModelError, Busy."""
     state = workspace.model(name)
+    if state.state == "unknown":
+        raise ModelNotFound(state.note or f'There is no model "{name[:64]}" here.')
     if state.state in ("needs_download", "needs_export"):
         raise ModelNotDownloaded(f'"{state.name}" is not ready to be measured: {state.note}', name=state.name)
     if workspace.speeds is None:

@@ -13,6 +13,9 @@ from search.encoders.fingerprint import (
     fingerprint_of_open_clip,
     kept_fingerprint,
     open_clip_files,
+    read_open_clip_config,
+    read_tensors,
+    weights_of,
 )
 from search.encoders.names import GRAMMAR, ModelName, parse_name
 from search.encoders.onnx_encoder import OnnxEncoder
@@ -85,11 +88,24 @@ def endpoint_of(name: str) -> str:
     return parse_name(name).endpoint
 
 
-def needs_export(folder: Path, *, models_dir: Path) -> bool:
-    """Whether the first use of an open_clip folder begins with an export. Raises: ModelDamaged."""
+def needs_export(folder: Path, *, models_dir: Path) -> bool | None:
+    """Whether the first use of an open_clip folder begins with an export; None: only `hash_weights` can tell.
+
+    Reads no weights. Raises: ModelDamaged.
+    """
     if has_torch() and has_gpu():
         return False
-    return not (models_dir / _open_clip_fingerprint(folder, models_dir=models_dir) / "encoder.json").is_file()
+    read_open_clip_config(folder)
+    read_tensors(weights_of(folder))
+    fingerprint = find_kept_fingerprint(folder, open_clip_files(folder), models_dir=models_dir)
+    if fingerprint is None:
+        return None if any(models_dir.glob("*/encoder.json")) else True
+    return not (models_dir / fingerprint / "encoder.json").is_file()
+
+
+def hash_weights(folder: Path, *, models_dir: Path) -> None:
+    """Reads an open_clip folder's weights, gigabytes, so that its fingerprint is known. Raises: ModelDamaged."""
+    _open_clip_fingerprint(folder, models_dir=models_dir)
 
 
 def size_in_memory(name: str, *, models_dir: Path, bundled: Path) -> int:

@@ -382,6 +382,19 @@ def test_without_its_version_a_thumbnail_is_kept_for_a_minute(client: TestClient
     assert client.get("/thumb/red").headers["cache-control"] == "private, max-age=60"
 
 
+def test_a_thumbnail_that_was_lost_is_made_of_the_original(tmp_path: Path) -> None:
+    workspace = open_workspace(tmp_path)
+    with serve(workspace) as client:
+        for kept in tmp_path.glob("**/thumbs/*/*.webp"):
+            kept.unlink()
+        answer = client.get("/thumb/red")
+        assert Image.open(io.BytesIO(answer.content)).size == (32, 24)
+        for original in tmp_path.glob("uploads/*/*.png"):
+            original.unlink()
+        assert refused(client.get("/thumb/red"))[:2] == (404, "item_not_found")
+    workspace.close()
+
+
 def test_an_image_is_encoded_anew_within_the_size_asked_for(client: TestClient) -> None:
     answer = client.get("/image/red?px=16&collection=colours")
     assert answer.headers["content-type"] == "image/webp"

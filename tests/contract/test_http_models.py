@@ -212,11 +212,12 @@ def test_the_speed_is_measured_by_name_and_told_with_the_model(served: Served) -
     assert served.client.post("/api/models/speed", json={"model": NAME}).json()["error"]["code"] == (
         "model_not_downloaded"
     )
-    started = served.client.post("/api/models/speed", json={"model": "fake"})
-    assert (started.status_code, started.json()["speed_test"]) == (
-        202,
-        {"name": "fake", "is_running": True, "error": ""},
-    )
+    for nowhere in ("nothing", "/nowhere/at/all", "onnx:../x"):
+        refused = served.client.post("/api/models/speed", json={"model": nowhere})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (404, "model_not_found")
+    mine = str(served.models_dir.parent / "export")
+    started = served.client.post("/api/models/speed", json={"model": mine})
+    assert (started.status_code, started.json()["speed_test"]) == (202, {"name": mine, "is_running": True, "error": ""})
     for thread in threading.enumerate():
         if thread.name == "speed":
             thread.join(10)

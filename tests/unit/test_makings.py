@@ -84,3 +84,20 @@ def test_one_that_was_cancelled_makes_nothing_for_the_next_of_its_name() -> None
     end_all()
     assert created == [("a", "quick", "")]
     assert making.list() == [Making("a", "quick", "done")]
+
+
+def test_what_is_being_created_is_not_called_cancelled() -> None:
+    begun, hold, created = threading.Event(), threading.Event(), []
+
+    def create(*asked: str) -> None:
+        begun.set()
+        hold.wait(10)
+        created.append(asked)
+
+    making = makings(create)
+    making.start("a", model="fake")
+    assert begun.wait(10)
+    assert making.cancel("a").state == "preparing"
+    hold.set()
+    end_all()
+    assert (created, making.list()) == ([("a", "fake", "")], [Making("a", "fake", "done")])

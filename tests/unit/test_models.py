@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from search.encoders.fingerprint import fingerprint_of_open_clip
 from search.encoders.hub import Hub
 from search.errors import Busy, HubUnreachable, ModelNotFound
 from search.models import Models, ModelState
 from tests.hub_server import HubServer, serving
 from tests.unit.encoders.exports import write_export
+from tests.unit.encoders.test_fingerprint import write
 
 NAME = "onnx:immich-app/small"
 DATA = "visual/model.onnx.data"
@@ -163,3 +165,16 @@ def test_an_endpoint_is_ready_without_asking_anybody(models: Models, server: Hub
     assert models.size_in_memory("sagemaker:x") == 0
     with pytest.raises(ModelNotFound, match="is not fetched from anywhere"):
         models.fetch("sagemaker:x")
+
+
+def test_weights_are_hashed_off_the_request_and_once(models: Models, tmp_path: Path) -> None:
+    folder = write(tmp_path / "moved here")
+    export = tmp_path / "models" / fingerprint_of_open_clip(folder)
+    export.mkdir(parents=True)
+    (export / "encoder.json").write_text("{}")
+    assert models.state(str(folder)).state == "needs_export"  # as far as is known
+    for thread in threading.enumerate():
+        if thread.name == "hash":
+            thread.join(10)
+    assert models.state(str(folder)).state == "ready"
+    assert not any(thread.name == "hash" for thread in threading.enumerate())
