@@ -95,8 +95,9 @@ def _said(event: dict[str, Any], aws: Callable[[str], Any]) -> list[str]:
     reason = event.get("ResourceStatusReason", "no reason given")
     if "cancelled" in reason:
         return []  # it only went down with the one that failed
-    if event["ResourceType"] == "AWS::CloudFormation::Stack" and event["PhysicalResourceId"]:
-        return failures(event["PhysicalResourceId"], aws)
+    is_nested = event["ResourceType"] == "AWS::CloudFormation::Stack" and event["PhysicalResourceId"]
+    if is_nested and (inner := failures(event["PhysicalResourceId"], aws)):
+        return inner
     short = re.sub(r"\s*\((RequestToken|Service|Status Code|SDK Attempt)[^)]*\)", "", reason).strip().rstrip(".")
     return [f"{event['LogicalResourceId']}: {short}.{remedy(reason)}"]
 

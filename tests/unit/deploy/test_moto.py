@@ -8,6 +8,7 @@ import pytest
 from moto import mock_aws
 
 from deploy import base, history, release, stacks
+from deploy.__main__ import main
 from deploy.clients import check_account, open_clients
 from deploy.config import Config, Image, Release, checked
 from deploy.errors import Refused
@@ -98,3 +99,22 @@ def test_what_was_good_is_read_back_and_kept_to_twenty(made: Aws) -> None:
 
 def test_the_account_is_that_of_the_credentials(config: Config) -> None:
     assert check_account(config.deploy, open_clients(config.deploy)) == "123456789012"
+
+
+@pytest.mark.parametrize(
+    ("verb", "code", "lines"),
+    [
+        ("status", 0, ["sightline-base: not there", "sightline-network: not there", "sightline-ecs: not there"]),
+        ("logs", 1, ["There is no log group /sightline/sightline/ecs: run `up` first."]),
+        ("update", 1, ["There is no sightline-ecs in eu-central-1 to update: run `up` first."]),
+        ("rollback", 1, ["There is no sightline-base in eu-central-1: run `up` first."]),
+        ("down", 0, ["The service is gone."]),
+    ],
+)
+def test_the_commands_reach_an_empty_account(
+    config: Config, verb: str, code: int, lines: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = str(Path(__file__).parents[3] / "deploy" / "deploy.example.toml")
+    assert main([verb, "--target", "ecs", "--config", file, "--yes"]) == code
+    printed = capsys.readouterr()
+    assert (printed.out + printed.err).splitlines() == lines
