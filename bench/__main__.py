@@ -1,12 +1,14 @@
 """`make bench`: measures, prints one Markdown table and appends it to docs/figures.md. Nothing here is a test."""
 
 import argparse
+import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.figure import Figure, as_table
 from bench.indexing import measure_indexing
+from bench.load import measure_load
 from bench.models import measure_models
 from bench.page import measure_page
 from bench.scale import measure_scale
@@ -24,7 +26,12 @@ MEASURES = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    if sys.argv[1:2] == ["load"]:
+        measure_load(sys.argv[2:])
+        return
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog="`python -m bench load` measures many clients at once."
+    )
     parser.add_argument("--only", nargs="+", choices=MEASURES, default=list(MEASURES), help="what to measure")
     parser.add_argument("--dry", action="store_true", help="print the table and leave docs/figures.md alone")
     arguments = parser.parse_args()

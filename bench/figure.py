@@ -27,9 +27,9 @@ class Figure:
 def as_table(figures: Sequence[Figure], *, date: str) -> str:
     """Markdown, headed by machine, versions and commit."""
     lines = [
-        f"## {date}, commit {_commit()}",
+        f"## {date}, commit {commit()}",
         "",
-        f"{_machine()}; Python {platform.python_version()}, "
+        f"{machine()}; Python {platform.python_version()}, "
         + ", ".join(f"{name} {version(name)}" for name in ("onnxruntime", "chromadb", "gradio", "torch")),
         "",
         "| figure | measured | wanted | |",
@@ -40,7 +40,7 @@ def as_table(figures: Sequence[Figure], *, date: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _machine() -> str:
+def machine() -> str:
     import psutil
 
     model = next(
@@ -55,7 +55,7 @@ def _lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 
 
-def _commit() -> str:
+def commit() -> str:
     def git(*arguments: str) -> str:
         return subprocess.run(["git", *arguments], capture_output=True, text=True, check=False).stdout.strip()
 

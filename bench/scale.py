@@ -19,7 +19,7 @@ INDEX_LIMIT_S = 900
 
 def measure_scale(work: Path) -> list[Figure]:
     data_dir = work / "scale"
-    _fill(data_dir)
+    fill(data_dir, COUNT)
     with running("ui", data_dir, collection="many") as server:
         text_times(server, collection="many", count=20)
         exact = text_times(server, collection="many")
@@ -35,8 +35,8 @@ def measure_scale(work: Path) -> list[Figure]:
         ]
 
 
-def _fill(data_dir: Path) -> None:
-    """Neighbours of the gallery's own embeddings, so that their spread is a real model's."""
+def fill(data_dir: Path, count: int) -> None:
+    """The collection "many": neighbours of the gallery's own embeddings, so that their spread is a real model's."""
     from store.library import open_folder, open_library
 
     gallery = open_folder(ROOT / "pocket" / "gallery")
@@ -44,7 +44,7 @@ def _fill(data_dir: Path) -> None:
     library = open_library(data_dir)
     collection = library.create("many", model=info.model, fingerprint=info.fingerprint, dim=info.dim)
     rng = np.random.default_rng(0)
-    for start in range(0, COUNT, 1000):
+    for start in range(0, count, 1000):
         rows = seeds[rng.integers(0, len(seeds), 1000)] + rng.normal(0, 0.03, (1000, info.dim))
         rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
         collection.put([_item(start + n, row) for n, row in enumerate(rows)])
