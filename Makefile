@@ -8,7 +8,7 @@ help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
 
 run: $(STAMPS)/serve  ## set up and open the app on http://127.0.0.1:7860
-	@.venv/bin/python app.py ui
+	@.venv/bin/python app.py ui --open
 
 full: $(STAMPS)/full  ## install torch and open_clip as well, for models other than the bundled one
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote
 
@@ -13,6 +14,7 @@ from search.types import Holder
 from search.workspace import Workspace
 from ui.handover import ask
 from ui.job_view import JobView, job_json
+from ui.terminal import said_once
 
 if TYPE_CHECKING:
     from settings import Settings
@@ -41,7 +43,7 @@ def open_changing(settings: "Settings", join: "Join", holder: Callable[[], Holde
         other = holder()
         if other is None:
             raise
-        yield There(other)
+        yield There(other, said_once())
         return
     with closing(workspace):
         yield Here(workspace)
@@ -83,28 +85,30 @@ class Here:
 
 
 class There:
-    def __init__(self, holder: Holder) -> None:
-        self._holder = holder
+    """`tell` hears what the other process does, where that takes its time."""
+
+    def __init__(self, holder: Holder, tell: Callable[[str], None]) -> None:
+        self._ask = partial(ask, holder, tell=tell)
 
     def collections(self) -> Mapping[str, str]:
-        return {entry["name"]: entry["model"] for entry in ask(self._holder, "GET", "/api/collections")["collections"]}
+        return {entry["name"]: entry["model"] for entry in self._ask("GET", "/api/collections")["collections"]}
 
     def create(self, name: str, *, model: str, description: str) -> None:
-        ask(self._holder, "POST", "/api/collections", {"name": name, "model": model, "description": description})
+        self._ask("POST", "/api/collections", {"name": name, "model": model, "description": description})
 
     def delete(self, name: str) -> None:
-        ask(self._holder, "DELETE", f"/api/collections/{quote(name)}")
+        self._ask("DELETE", f"/api/collections/{quote(name)}")
 
     def start(self, paths: Sequence[str], *, collection: str, prune: bool) -> JobView:
         body = {"paths": list(paths), "collection": collection, "prune": prune}
-        return self.job(str(ask(self._holder, "POST", "/api/jobs", body)["job"]))
+        return self.job(str(self._ask("POST", "/api/jobs", body)["job"]))
 
     def job(self, id: str) -> JobView:
-        return ask(self._holder, "GET", f"/api/jobs/{quote(id)}")
+        return self._ask("GET", f"/api/jobs/{quote(id)}")
 
     def cancel(self, id: str) -> None:
-        ask(self._holder, "DELETE", f"/api/jobs/{quote(id)}")
+        self._ask("DELETE", f"/api/jobs/{quote(id)}")
 
     def remove_model(self, name: str) -> Removed:
-        removed = ask(self._holder, "POST", "/api/models/remove", {"model": name})
+        removed = self._ask("POST", "/api/models/remove", {"model": name})
         return Removed(removed["freed_bytes"], removed["kept_bytes"])

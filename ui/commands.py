@@ -5,7 +5,9 @@ An error is one sentence on stderr and exit code 1; a wrong option 2.
 
 import json
 import logging
+import os
 import stat
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ import typer
 
 from search.errors import EmptyQuery, SearchError, SourceError
 from settings import Settings
-from ui.terminal import plain
+from ui.terminal import has_screen, plain
 from ui.words_command import WordsCommand
 
 if TYPE_CHECKING:
@@ -252,7 +254,9 @@ def build(settings: Settings, join: "Join", *, holder: "Callable[[], Holder | No
 
     @app.command()
     def ui(
-        open_browser: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+        open_browser: Annotated[
+            bool, typer.Option("--open", help="Open the page in the browser, where there is a screen.")
+        ] = False,
     ) -> None:
         """Serve the page and the HTTP API until Ctrl-C.
 
@@ -268,7 +272,7 @@ def build(settings: Settings, join: "Join", *, holder: "Callable[[], Holder | No
 
         def say(address: str) -> None:
             typer.echo(f"Sightline is at {address} (Ctrl-C stops it)")
-            if open_browser:
+            if open_browser and has_screen(os.environ, sys.platform):
                 typer.launch(address)
 
         with told():

@@ -1,4 +1,7 @@
-"""Text from elsewhere and spans of time, fit to be printed in a terminal."""
+"""Text from elsewhere and spans of time, fit to be printed in a terminal; whether a screen is near it."""
+
+import sys
+from collections.abc import Callable, Mapping
 
 
 def plain(text: str) -> str:
@@ -10,3 +13,24 @@ def span(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5_400 else f"{seconds / 3_600:.1f} h"
+
+
+def said_once() -> Callable[[str], None]:
+    """Prints a sentence on stderr, unless it is the one before."""
+    before = ""
+
+    def say(sentence: str) -> None:
+        nonlocal before
+        if sentence != before:
+            print(sentence, file=sys.stderr)
+        before = sentence
+
+    return say
+
+
+def has_screen(environment: Mapping[str, str], platform: str) -> bool:
+    """Whether a browser that is opened here is seen by who asked; `platform` as in sys.platform."""
+    is_far = any(environment.get(name) for name in ("SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY", "CI"))
+    if platform in ("darwin", "win32"):
+        return not is_far
+    return not is_far and any(environment.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
