@@ -113,7 +113,7 @@ def main() -> None:
     holder = partial(read_holder, settings.data_dir)
     commands = build(settings, join, holder=holder, bundled=Bundled(GALLERY, QUERIES, card=card_of))
     commands.add_typer(model_commands(settings, models_of, told, join, holder), name="model")
-    commands()
+    commands(["ui"] if settings.in_space and len(sys.argv) == 1 else None)  # a Space gives no arguments
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ class BadSetting(ValueError):
 class Settings:
     """docs/settings.md says what each is for.
 
-    The variable's name is SIGHTLINE_ and the field's, but for PORT and SAGEMAKER_BATCH.
+    The variable's name is SIGHTLINE_ and the field's, but for PORT, SAGEMAKER_BATCH and SPACE_ID.
     """
 
     data_dir: Path = Path("data")
@@ -36,6 +36,7 @@ class Settings:
     log: Literal["text", "json"] = "text"
     log_queries: bool = False
     batch_transform: bool = False  # SageMaker's own variable: a job that waits for long answers
+    in_space: bool = False  # a Space's own variable: it must be reached from elsewhere, and shown in the hub's frame
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -63,6 +64,9 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         for variable, name in known.items()
         if environment.get(variable, "").strip()
     }
+    if environment.get("SPACE_ID", "").strip():
+        values["in_space"] = True
+        values.setdefault("host", "0.0.0.0")
     for variable in ("PORT", "SAGEMAKER_BIND_TO_PORT"):  # the platform's word is the last
         if environment.get(variable, "").strip():
             values["port"] = _whole(1, 65_535)(variable, environment[variable])

@@ -1,6 +1,7 @@
 """`python -m deploy`: one command line for three targets and eight verbs."""
 
 import argparse
+import os
 import subprocess
 import sys
 import time
@@ -31,9 +32,12 @@ def main(arguments: Sequence[str]) -> int:
     """Returns the exit code."""
     options = parser().parse_args(arguments)
     try:
+        if options.verb == "golden":
+            _golden(options)
+            return 0
         config = read_config(options.config, options.target)
         aws = open_clients(config.deploy)
-        smoke = partial(_smoke, config, options.target, aws)
+        smoke = partial(_smoke, config, options.target, aws, getattr(options, "address", ""))
         verb: Callable[..., None] = smoke
         if options.verb != "smoke":
             verb = partial(_verb(options), config, aws, say, asker(options.yes))
@@ -56,12 +60,27 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _verb(options: argparse.Namespace) -> Callable[..., None]:
-    verb: Callable[..., None] = getattr(import_module(f"deploy.{options.target}"), options.verb)
+    """Raises: Refused."""
+    verb: Callable[..., None] | None = getattr(import_module(f"deploy.{options.target}"), options.verb, None)
+    if verb is None:
+        raise Refused(f"`{options.verb}` is nothing for a Space: it is managed where its folder was uploaded to.")
     return verb
 
 
-def _smoke(config: Config, target: str, aws: Callable[[str], Any]) -> None:
-    import_module("deploy.smoke").run(config, target, aws, say)
+def _smoke(config: Config, target: str, aws: Callable[[str], Any], address: str) -> None:
+    import_module("deploy.smoke").run(config, target, aws, say, address)
+
+
+def _golden(options: argparse.Namespace) -> None:
+    import_module("deploy.golden").command(
+        options.address,
+        options.out,
+        say,
+        token=os.environ.get("DEPLOY_TOKEN", ""),
+        queries=options.query,
+        images=options.image,
+        within_ms=options.within_ms,
+    )
 
 
 def asker(yes: bool) -> Callable[[str, str], bool]:
@@ -85,10 +104,23 @@ def parser() -> argparse.ArgumentParser:
         verb.add_argument("--target", choices=sorted(SECTIONS), required=True)
         verb.add_argument("--config", type=Path, default=Path("deploy.toml"), metavar="FILE")
         verb.add_argument("--yes", action="store_true", help="do not ask")
+        if name == "smoke":
+            verb.add_argument("--address", default="", metavar="URL", help="ask this one in place of the target's own")
         if name == "logs":
             verb.add_argument("--since-minutes", type=int, default=15, metavar="N")
             verb.add_argument("--follow", action="store_true", help="go on until Ctrl-C")
+    _add_golden(verbs)
     return parser
+
+
+def _add_golden(verbs: Any) -> None:
+    purpose = "ask what is known to be good, and keep its answers for smoke"
+    golden = verbs.add_parser("golden", help=purpose, description=purpose)
+    golden.add_argument("address", metavar="ADDRESS", help="such as http://127.0.0.1:7860")
+    golden.add_argument("--out", type=Path, default=Path("golden.json"), metavar="FILE")
+    golden.add_argument("--query", action="append", default=[], metavar="TEXT")
+    golden.add_argument("--image", action="append", default=[], type=Path, metavar="FILE")
+    golden.add_argument("--within-ms", type=float, default=5_000, metavar="MS", help="how long an answer may take")
 
 
 def say(line: str) -> None:

@@ -35,6 +35,7 @@ class Deploy:
     name: str = text("2 to 24 small letters, digits and hyphens, a letter first", NAME)
     region: str = text("a region such as eu-central-1", r"[a-z]{2}(-[a-z]+)+-\d")
     account: str = text("the account's 12 digits", r"\d{12}", default="")  # "": whatever the credentials say
+    golden: str = text("the file that `golden` wrote", r"\S.*", default="golden.json")  # what `smoke` compares with
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ def served_ui(data_dir: Path, **environment: str) -> Iterator[str]:
     process = subprocess.Popen(
         [sys.executable, "app.py", "ui"],
         cwd=ROOT,
-        env={**os.environ, "PORT": _free_port(), "SIGHTLINE_DATA_DIR": str(data_dir), **environment},
+        env={**os.environ, "PORT": free_port(), "SIGHTLINE_DATA_DIR": str(data_dir), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -40,7 +40,7 @@ def served_ui(data_dir: Path, **environment: str) -> Iterator[str]:
 @contextmanager
 def served(data_dir: Path, **environment: str) -> Iterator[str]:
     """`python app.py serve`, as a container is started; yields host:port once its /ping is 200."""
-    port = _free_port()
+    port = free_port()
     process = subprocess.Popen(
         [sys.executable, "app.py", "serve"],
         cwd=ROOT,
@@ -49,7 +49,7 @@ def served(data_dir: Path, **environment: str) -> Iterator[str]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        while not _is_ready(int(port)):
+        while not is_ready(int(port)):
             assert process.poll() is None, f"it ended with {process.returncode}"
             select.select([], [], [], 0.05)
         yield f"127.0.0.1:{port}"
@@ -58,7 +58,7 @@ def served(data_dir: Path, **environment: str) -> Iterator[str]:
         assert process.wait(30) == 0
 
 
-def _is_ready(port: int) -> bool:
+def is_ready(port: int) -> bool:
     connection = HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         connection.request("GET", "/ping")
@@ -69,7 +69,7 @@ def _is_ready(port: int) -> bool:
         connection.close()
 
 
-def _free_port() -> str:
+def free_port() -> str:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return str(probe.getsockname()[1])

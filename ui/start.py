@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from search.workspace import Workspace
 
 UI_PORT = 7860
+SPACE_FRAMES = ("https://huggingface.co", "https://*.hf.space")  # whose pages show a Space in a frame
 SERVE_PORT = 8080
 
 
@@ -37,7 +38,7 @@ def run_ui(settings: Settings, join: Join, *, when_serving: Callable[[str], None
             service = _service(settings, workspace, access, limits=limits, when_ready=when_ready)
             from ui.server import make_app
 
-            app = make_app(service)
+            app = make_app(service, embedded_by=SPACE_FRAMES if settings.in_space else ())
 
             def end_waits() -> None:
                 app.state.end_streams()

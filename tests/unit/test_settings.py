@@ -78,6 +78,12 @@ def test_an_unknown_variable_is_refused() -> None:
 def test_every_setting_is_documented() -> None:
     page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
     for field in fields(Settings):
-        platforms = {"port": "PORT", "batch_transform": "SAGEMAKER_BATCH"}
+        platforms = {"port": "PORT", "batch_transform": "SAGEMAKER_BATCH", "in_space": "SPACE_ID"}
         variable = platforms.get(field.name, f"SIGHTLINE_{field.name.upper()}")
         assert f"`{variable}`" in page
+
+
+def test_a_space_is_reached_from_elsewhere_unless_told_otherwise() -> None:
+    assert read_settings({"SPACE_ID": "me/search"}) == Settings(in_space=True, host="0.0.0.0")
+    told = read_settings({"SPACE_ID": "me/search", "SIGHTLINE_HOST": "127.0.0.1"})
+    assert told == Settings(in_space=True, host="127.0.0.1")

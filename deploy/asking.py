@@ -1,0 +1,102 @@
+"""How a running Sightline is asked from outside: over HTTP, or as a SageMaker endpoint; what it says is not judged."""
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from deploy.clients import code_of
+from deploy.errors import SmokeFailed
+
+TIMEOUT_S = 60  # an endpoint may take as long
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    body: dict[str, Any]
+    took_ms: float
+
+
+Asker = Callable[[Mapping[str, object]], Said]  # takes a body of /invocations. Raises: SmokeFailed.
+
+
+def over_http(address: str, *, token: str = "") -> Asker:
+    """`ui` or `serve`, whichever is there. `token`: one of `token add`, where sign-in is on. Raises: SmokeFailed."""
+    address = address.rstrip("/")
+    is_ui = _status(f"{address}/healthz") == 200
+    if (ping := _status(f"{address}/ping")) != 200:
+        raise SmokeFailed(f"{address}/ping answered {ping}, not 200: it is not ready; `logs` says why.")
+
+    def ask(body: Mapping[str, object]) -> Said:
+        path, sent = "/invocations", body
+        if is_ui:
+            path, sent = ("/api/embed", body["embed"]) if "embed" in body else ("/api/search", body)  # type: ignore[assignment]
+        headers = {"content-type": "application/json", **({"authorization": f"Bearer {token}"} if token else {})}
+        began = time.perf_counter()
+        data = _read(urllib.request.Request(f"{address}{path}", json.dumps(sent).encode(), headers))
+        return Said(_object(data, address), (time.perf_counter() - began) * 1e3)
+
+    return ask
+
+
+def thumbnail(address: str, path: str, *, token: str = "") -> bytes:
+    headers = {"authorization": f"Bearer {token}"} if token else {}
+    return _read(urllib.request.Request(f"{address.rstrip('/')}{path}", headers=headers))
+
+
+def of_endpoint(name: str, aws: Callable[[str], Any]) -> Asker:
+    def ask(body: Mapping[str, object]) -> Said:
+        kind, began = "application/json", time.perf_counter()
+        try:
+            answer = aws("sagemaker-runtime").invoke_endpoint(
+                EndpointName=name, ContentType=kind, Accept=kind, Body=json.dumps(body).encode()
+            )
+            data = answer["Body"].read()
+        except ClientError as error:
+            said = error.response.get("OriginalMessage") or error.response["Error"].get("Message", "")
+            raise SmokeFailed(f"The endpoint {name} answered {code_of(error)}: {str(said)[:300]}") from error
+        except BotoCoreError as error:
+            raise SmokeFailed(f"The endpoint {name} can't be called: {error}.") from error
+        return Said(_object(data, f"The endpoint {name}"), (time.perf_counter() - began) * 1e3)
+
+    return ask
+
+
+def _status(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except (OSError, ValueError) as error:
+        raise SmokeFailed(
+            f"{url} can't be reached ({error}): does the name point to the load balancer (`status` names it), and does"
+            " the certificate fit?"
+        ) from error
+
+
+def _read(request: urllib.request.Request) -> bytes:
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+            return bytes(answer.read())
+    except urllib.error.HTTPError as error:
+        said = error.read(2_000).decode(errors="replace")
+        hint = " Set DEPLOY_TOKEN to a token that may search." if error.code == 401 else ""
+        raise SmokeFailed(f"{request.full_url} answered {error.code}: {said[:300]}{hint}") from error
+    except OSError as error:
+        raise SmokeFailed(f"{request.full_url} did not answer: {error}.") from error
+
+
+def _object(data: bytes, who: str) -> dict[str, Any]:
+    try:
+        found = json.loads(data)
+    except ValueError as error:
+        raise SmokeFailed(f"{who} answered something else than JSON.") from error
+    if not isinstance(found, dict):
+        raise SmokeFailed(f"{who} answered something else than a JSON object.")
+    return found
