@@ -119,7 +119,7 @@ def test_the_operators_policy_fits_into_one(policy: Path) -> None:
 
 
 def test_the_operator_may_do_every_call_that_deploy_makes() -> None:
-    prefixes = {"elbv2": "elasticloadbalancing"}
+    prefixes = {"elbv2": "elasticloadbalancing", "sagemaker-runtime": "sagemaker"}
     names = {"list_objects_v2": "s3:ListBucket", "upload_file": "s3:PutObject"}
     called = set()
     for module in sorted((ROOT / "deploy").glob("*.py")):
