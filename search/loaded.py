@@ -40,6 +40,7 @@ class _Slot:
     encoder: Encoder | None = None  # None: not loaded, or dropped
     shown: "OnDemandEncoder | None" = None  # what others hold, from the first load on
     size_bytes: int = 0
+    coming_bytes: int = 0  # while it is loaded: what is free now is promised to it
     users: int = 0
     used_at: float = 0.0
     began_at: float | None = None
@@ -61,7 +62,8 @@ class Encoders:
     ) -> None:
         self._load, self._size_of, self._available, self._clock = load, size_of, available, clock
         self._slots: dict[str, _Slot] = {}
-        self._lock = threading.Lock()  # guards the slots; never held while a model is loaded
+        self._lock = threading.RLock()  # guards the slots; never held while a model is loaded
+        self._settled = threading.Condition(self._lock)  # told when a load has ended
         self._looked_at = clock()
 
     def get(self, name: str) -> Encoder:
@@ -170,7 +172,7 @@ class Encoders:
             with self._lock:
                 slot.began_at, slot.stage, slot.warning = self._clock(), "", ""
             try:
-                self._make_room(slot.name)
+                self._make_room(slot)
                 encoder = self._load(slot.name)
                 if slot.shown is not None and slot.shown.fingerprint != encoder.fingerprint:
                     raise ModelDamaged(
@@ -178,26 +180,35 @@ class Encoders:
                         "Start Sightline again."
                     )
             finally:
-                with self._lock:
+                with self._settled:
                     took_s, slot.began_at = self._clock() - (slot.began_at or 0.0), None
+                    slot.coming_bytes = 0
+                    self._settled.notify_all()
+            size_bytes = self._size_of(slot.name)
             with self._lock:
-                slot.size_bytes, slot.used_at = self._size_of(slot.name), self._clock()
+                slot.size_bytes, slot.used_at = size_bytes, self._clock()
                 slot.encoder = encoder
                 slot.shown = slot.shown or OnDemandEncoder(slot.name, encoder, self)
             log.info("model=%s state=loaded mb=%d seconds=%.1f", slot.name, slot.size_bytes / 1e6, took_s)
             return encoder
 
-    def _make_room(self, name: str) -> None:
-        """Raises: ModelError."""
-        wanted, available = self._size_of(name), self._available()
-        if available is None:
-            return
-        freed = self._drop(wanted, available)
-        if wanted > available + freed:
-            raise ModelError(
-                f'"{name}" takes {wanted / 1e9:.1f} GB of memory, and {(available + freed) / 1e9:.1f} GB are free: end '
-                "other programs or searches with other models, or take a smaller one."
-            )
+    def _make_room(self, slot: _Slot) -> None:
+        """Waits for models that are being loaded where only their promised memory is too little. Raises: ModelError."""
+        wanted = self._size_of(slot.name)
+        with self._settled:
+            while (available := self._available()) is not None:
+                coming = sum(other.coming_bytes for other in self._slots.values())
+                free = max(0, available - coming)
+                free += self._drop(wanted, free)
+                if wanted <= free:
+                    break
+                if not coming:
+                    raise ModelError(
+                        f'"{slot.name}" takes {wanted / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free: end '
+                        "other programs or searches with other models, or take a smaller one."
+                    )
+                self._settled.wait()
+            slot.coming_bytes = wanted
 
     def _relieve(self) -> None:
         """Drops what is idle where other programs have taken the memory; the last one used stays."""
@@ -205,21 +216,17 @@ class Encoders:
             if self._clock() - self._looked_at < _LOOK_EVERY_S:
                 return
             self._looked_at = self._clock()
-        available = self._available()
-        if available is not None:
-            self._drop(0, available, keep_last=True)
+            available = self._available()
+            if available is not None:
+                self._drop(0, available, keep_last=True)
 
     def _drop(self, wanted: int, available: int, *, keep_last: bool = False) -> int:
-        """How many bytes that frees."""
-        with self._lock:
-            slots = self._by_use()
-            now = self._clock()
-            held = [
-                Held(slot.name, slot.size_bytes, slot.users > 0 or now - slot.used_at < _LATELY_S) for slot in slots
-            ]
-            names = to_drop(held[:-1] if keep_last else held, wanted_bytes=wanted, available_bytes=available)
-            for name in names:
-                self._slots[name].encoder = None
+        """How many bytes that frees. The lock is held."""
+        slots, now = self._by_use(), self._clock()
+        held = [Held(slot.name, slot.size_bytes, slot.users > 0 or now - slot.used_at < _LATELY_S) for slot in slots]
+        names = to_drop(held[:-1] if keep_last else held, wanted_bytes=wanted, available_bytes=available)
+        for name in names:
+            self._slots[name].encoder = None
         if names:
             log.info("models=dropped names=%s", ",".join(names))
         return sum(model.size_bytes for model in held if model.name in names)

@@ -26,7 +26,7 @@ from search.encoders.load import (
 )
 from search.encoders.names import parse_name
 from search.encoders.needs import Needs, export_needs, needs_of_weights
-from search.encoders.pins import Pin, pins, read_pin
+from search.encoders.pins import Pin, note_of, pins, read_pin
 from search.encoders.removal import Removed, remove_model
 from search.encoders.speed import Speed
 from search.errors import Busy, ModelError, ModelNotDownloaded, ModelNotFound, SearchError
@@ -99,6 +99,8 @@ class Models:
             return ModelState(name, "needs_download", note=str(error), needs_full=lacks)
         except ModelError as error:
             return ModelState(name, "unknown", note=str(error))
+        except OSError as error:
+            return ModelState(name, "unknown", note=f"Its files can't be read: {error.strerror}.")
         found = _state(Plan(pin, 0)) if pin else ModelState(name, "ready")
         lacks = waits and not has_torch()
         state: Literal["needs_export", "ready"] = "needs_export" if waits else "ready"
@@ -128,9 +130,12 @@ class Models:
         """As far as it was computed before."""
         return known_fingerprint(name, bundled=self._bundled, models_dir=self._models_dir)
 
-    def here(self) -> list[ModelState]:
-        """What was fetched, or begun to be."""
-        return [self.state(pin.name) for pin in pins(self._models_dir)]
+    def here(self, *, beside: Collection[str] = ()) -> list[ModelState]:
+        """What was fetched, or begun to be, but for the names `beside`; a damaged one goes by its file's name."""
+        found, damaged = pins(self._models_dir)
+        told = {note_of(name, models_dir=self._models_dir).stem for name in beside}
+        states = [self.state(pin.name) for pin in found if pin.name not in beside]
+        return states + [ModelState(file, "unknown", note=why) for file, why in damaged.items() if file not in told]
 
     def fetch(self, name: str) -> Download:
         """Starts the download in the background: call it where somebody agreed. Returns the one that runs already.

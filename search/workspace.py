@@ -5,6 +5,7 @@ It joins them and owns nothing else; how a collection or an encoder is opened is
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -190,9 +191,9 @@ class Workspace:
         loaded = self.encoders.fingerprint(name)
         return self.speeds.of(loaded or (self._named.fingerprint(name) if self._named else None))
 
-    def fetched_models(self) -> list[ModelState]:
-        """What was downloaded, or begun to be, whether or not it is one of the choices."""
-        return self._named.here() if self._named else []
+    def fetched_models(self, *, beside: AbstractSet[str] = frozenset()) -> list[ModelState]:
+        """What was downloaded, or begun to be, but for the names `beside`."""
+        return self._named.here(beside=beside) if self._named else []
 
     def fetch(self, name: str) -> Download:
         """Starts a model's download in the background: only where somebody agreed to it, who was shown its size.

@@ -132,14 +132,14 @@ async def cancel_making(request: Request, name: str) -> Response:
 def models_json(workspace: Workspace) -> dict[str, object]:
     """Each model once: the choices first, then what else is here, or a collection was made with, or is."""
     choices = {choice.name: choice for choice in workspace.models()}
-    states = {name: workspace.model(name) for name in choices}
-    states |= {state.name: state for state in workspace.fetched_models() if state.name not in states}
     used: dict[str, list[str]] = {}
     for info in workspace.library.list():
         used.setdefault(info.model, []).append(info.name)
     makings = workspace.makings.list()
-    named = {*used, *(making.model for making in makings if not making.is_finished)}
-    states |= {name: workspace.model(name) for name in sorted(named) if name not in states}
+    named = {*used, *(making.model for making in makings if not making.is_finished)} - choices.keys()
+    states = {name: workspace.model(name) for name in choices}
+    states |= {state.name: state for state in workspace.fetched_models(beside={*choices, *named})}
+    states |= {name: workspace.model(name) for name in sorted(named)}
     test = workspace.speeds.test if workspace.speeds else None
     return {
         "models": [

@@ -80,8 +80,8 @@ def model_commands(
         """
         with told():
             models = open_models(settings)
-            rows = [models.state(name) for name in dict.fromkeys(("pocket", settings.model))]
-            for state in rows + [state for state in models.here() if state.name not in {row.name for row in rows}]:
+            names = list(dict.fromkeys(("pocket", settings.model)))
+            for state in [models.state(name) for name in names] + models.here(beside=names):
                 typer.echo(_line(state))
 
     @app.command()
@@ -147,7 +147,7 @@ def _line(state: "ModelState") -> str:
         "ready": "ready",
         "needs_export": "here; its first use takes minutes",
         "needs_download": "not whole: fetch it again" if state.revision else "not here",
-        "unknown": state.note,
+        "unknown": plain(state.note),
     }[state.state]
     parts = [plain(state.name), said]
     if state.total_bytes is not None:

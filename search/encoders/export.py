@@ -23,13 +23,14 @@ from typing import Any
 import numpy as np
 
 from search.encoders.fingerprint import fingerprint_of_open_clip, open_clip_preprocess, read_open_clip_config
-from search.encoders.needs import export_needs, lack_of_disk
+from search.encoders.needs import export_needs, lack_of_disk, lack_of_memory
 from search.encoders.onnx_encoder import OnnxEncoder
 from search.encoders.open_clip_encoder import import_open_clip, load_open_clip, run_images, run_texts
 from search.encoders.scratch import scratch_in
 from search.encoders.tokenizer import foreign_options
 from search.encoders.towers import write_towers
 from search.errors import ModelDamaged, ModelError
+from search.memory import available_bytes
 from search.types import Embeddings
 
 STAGES = ("reading weights", "text tower", "image tower", "checking")
@@ -52,13 +53,15 @@ def export_in_process(
     half: bool = False,
     offline: bool = False,
     progress: Callable[[str], None] | None = None,
+    available: Callable[[], int | None] = available_bytes,
 ) -> str | None:
     """Exports in a child process; returns None, or in one sentence why there is no `out`.
 
     `progress` is given each of STAGES as it begins, in the thread that called; what it raises ends the export.
     """
     try:
-        lack = lack_of_disk(export_needs(source), out)
+        needs = export_needs(source)
+        lack = lack_of_disk(needs, out) or lack_of_memory(needs, available())
     except ModelDamaged as error:
         return str(error)
     if lack is not None:

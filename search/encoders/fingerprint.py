@@ -3,7 +3,9 @@
 import hashlib
 import json
 import math
+import mmap
 import os
+import re
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -13,12 +15,21 @@ from typing import Any
 
 import numpy as np
 
+from search.encoders.json_file import parse_json, read_json
 from search.encoders.preprocess import preprocess_of
 from search.errors import ModelDamaged
 from search.types import Preprocess
 
 _CHUNK_BYTES = 1 << 24
 _KEPT = "fingerprints.json"
+_KEPT_BYTES = 16 << 20
+MOST_DIM = 1 << 16  # of an embedding
+_MOST_SIDES = 32  # of a tensor
+_FINGERPRINT = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_ROOMS = {
+    "visual": ("model.onnx", "preprocess_cfg.json"),
+    "textual": ("model.onnx", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
+}
 _LONGEST_HEADER_BYTES = 100_000_000  # as in the safetensors library
 
 
@@ -27,7 +38,7 @@ def fingerprint_of_export(folder: Path) -> str:
     noted = folder / "encoder.json"
     if noted.exists():
         try:
-            return str(json.loads(noted.read_text(encoding="utf-8"))["fingerprint"])
+            return _FINGERPRINT.fullmatch(read_json(noted)["fingerprint"])[0]  # type: ignore[index]  # told below
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelDamaged("The model's encoder.json can't be read; export it again.") from error
     digest = hashlib.sha256()
@@ -40,10 +51,28 @@ def fingerprint_of_export(folder: Path) -> str:
 
 
 def exported_files(folder: Path) -> list[Path]:
-    """The files that make an exported folder what it is; variants for other hardware lie one folder deeper."""
-    rooms = (folder / "visual", folder / "textual")
-    found = [folder / "config.json", *sorted(path for room in rooms for path in room.glob("*"))]
+    """The files that make an exported folder what it is: those with a name of the layout, and weights beside a graph.
+
+    What else lies there (a file manager's notes, a README) is none; variants for other hardware lie one folder deeper.
+    """
+    found = [folder / "config.json"]
+    for room, names in _ROOMS.items():
+        there = sorted(path for path in (folder / room).glob("*") if path.is_file())
+        others = [path for path in there if path.name not in names and not path.name.startswith(".")]
+        beside = _named_in(folder / room / "model.onnx", others)
+        found += [path for path in there if path.name in names or path in beside]
     return [path for path in found if path.is_file()]
+
+
+def _named_in(graph: Path, files: Sequence[Path]) -> list[Path]:
+    """A graph whose weights lie in other files holds their names as they are."""
+    if not files:
+        return []
+    try:
+        with graph.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return [path for path in files if content.find(os.fsencode(path.name)) >= 0]
+    except (OSError, ValueError):  # none is there, or an empty one
+        return []
 
 
 def fingerprint_of_open_clip(folder: Path, *, half: bool = False) -> str:
@@ -56,20 +85,29 @@ def fingerprint_of_open_clip(folder: Path, *, half: bool = False) -> str:
     # open_clip's own tokenizer is part of open_clip; another lies in the folder, as does a text tower's config
     for name, counts in (("tokenizer.json", "hf_tokenizer_name"), ("config.json", "hf_model_name")):
         if text_cfg.get(counts) and (folder / name).is_file():
-            digest.update((folder / name).read_bytes())
+            digest.update(_read_bytes(folder / name))
     _hash_safetensors(weights_of(folder), digest, half=half)
     return digest.hexdigest()
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelDamaged(f"The model's {path.name} can't be read ({error.strerror}).") from error
 
 
 def read_open_clip_config(folder: Path) -> dict[str, Any]:
     """Raises: ModelDamaged."""
     try:
-        config = dict(json.loads((folder / "open_clip_config.json").read_text(encoding="utf-8")))
+        config = dict(read_json(folder / "open_clip_config.json"))
         towers = (config["model_cfg"]["text_cfg"], config["model_cfg"]["vision_cfg"])
         open_clip_preprocess(config)
-        if int(config["model_cfg"]["embed_dim"]) < 1 or not all(isinstance(tower, dict) for tower in towers):
+        if not 0 < int(config["model_cfg"]["embed_dim"]) <= MOST_DIM or not all(
+            isinstance(tower, dict) for tower in towers
+        ):
             raise ValueError("not a model_cfg")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
         raise ModelDamaged("The model's open_clip_config.json can't be read; fetch it again.") from error
     return config
 
@@ -91,7 +129,7 @@ def weights_of(folder: Path) -> Path:
     """The safetensors file; pickled checkpoints are never read. Raises: ModelDamaged."""
     preferred = [folder / name for name in ("open_clip_model.safetensors", "model.safetensors")]
     for path in [*preferred, *sorted(folder.glob("*.safetensors"))]:
-        if path.is_file():
+        if path.is_file() and not path.name.startswith("."):  # such as the ._ files of a Mac
             return path
     raise ModelDamaged("The model's folder holds no .safetensors file; pickled weights are not read.")
 
@@ -142,7 +180,7 @@ def read_tensors(path: Path) -> list[Tensor]:
             length = int.from_bytes(file.read(8), "little")
             if length > min(size, _LONGEST_HEADER_BYTES):
                 raise ValueError("the header ends behind the file")
-            header = dict(json.loads(file.read(length)))
+            header = dict(parse_json(file.read(length)))
         header.pop("__metadata__", None)
         tensors = [_tensor(name, header[name], 8 + length) for name in sorted(header)]
         if any(tensor.end > size for tensor in tensors):
@@ -155,8 +193,14 @@ def read_tensors(path: Path) -> list[Tensor]:
 def _tensor(name: str, entry: dict[str, Any], data: int) -> Tensor:
     first, last = entry["data_offsets"]
     shape = tuple(entry["shape"])
-    if not 0 <= first <= last or not all(isinstance(side, int) and side >= 0 for side in shape):
+    if (
+        not all(isinstance(at, int) for at in (first, last, *shape))
+        or not 0 <= first <= last
+        or min(shape, default=0) < 0
+    ):
         raise ValueError(f"{name} lies nowhere")
+    if len(shape) > _MOST_SIDES or max(shape, default=0) > last or math.prod(shape) > 8 * (last - first):
+        raise ValueError(f"{name} has more numbers than room")
     return Tensor(name, str(entry["dtype"]), shape, data + first, data + last)
 
 
@@ -188,7 +232,7 @@ def _as_float32(raw: np.ndarray[Any, np.dtype[np.uint8]], dtype: str, *, half: b
 
 def _read_kept(path: Path) -> dict[str, Any]:
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))
+        known = read_json(path, most_bytes=_KEPT_BYTES)
     except (OSError, ValueError):
         return {}
     return known if isinstance(known, dict) else {}

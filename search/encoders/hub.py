@@ -11,19 +11,23 @@ import os
 import re
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
-from search.encoders.hub_errors import Cancelled, another_file, disk_told, no_hub, offline, told, too_large
+from search.encoders.hub_errors import Cancelled, another_file, disk_told, no_hub, offline, told, too_large, too_slow
+from search.encoders.json_file import parse_json
 from search.errors import DiskFull
 
 _CHUNK_BYTES = 1 << 20
 _DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)
-_LOOK_UP_WITHIN_S = 15.0
+_SILENT_S = 15.0  # without a byte of a look-up
+_LISTING_BYTES = 64 << 20  # a repository of a hundred thousand files
 _ATTEMPTS = 6  # without a byte in between
 _PASSING = (408, 429, 500, 502, 503, 504)  # of HTTP
 _NO_MORE = 416
@@ -38,6 +42,7 @@ class Hub:
     endpoint: str | None = None
     cache_dir: Path | None = None
     pause_s: float = 1.0  # before the first new attempt, doubled with each
+    look_up_within_s: float = 60.0  # however the hub spreads its answer over time; of a config as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,27 +72,65 @@ def look_up(hub: Hub, repo: str, revision: str = "", *, model: str) -> list[HubF
     """All files of a repository at a revision ("": its newest). Raises: ModelNotFound, ModelRefused, HubUnreachable."""
     forbid_offline(hub, model)
     with told(host_of(hub), repo, model):
-        from huggingface_hub import HfApi, errors
-
+        data = _within(hub, repo, model, lambda deadline: _listing(hub, repo, revision, deadline, model))
         try:
-            info = HfApi(endpoint=hub.endpoint).model_info(
-                repo, revision=revision or None, files_metadata=True, timeout=_LOOK_UP_WITHIN_S
-            )
-        except (errors.HfHubHTTPError, errors.HFValidationError):
-            raise
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:  # not JSON, or not a model's
+            said = parse_json(data)
+            commit, siblings = str(said["sha"]), [_entry(repo, said["sha"], entry) for entry in said["siblings"] or ()]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:  # not JSON, or not a model's
             raise no_hub(host_of(hub), repo, model) from error
-        commit, siblings = str(info.sha), info.siblings or []
     if not _DIGEST.fullmatch(commit):
         raise no_hub(host_of(hub), repo, model)
-    files = []
-    for entry in siblings:
-        digest = entry.lfs.sha256 if entry.lfs else entry.blob_id
-        if not isinstance(digest, str) or not isinstance(entry.size, int) or not isinstance(entry.rfilename, str):
-            continue
-        if entry.size >= 0 and _DIGEST.fullmatch(digest):  # it becomes a file's name
-            files.append(HubFile(repo, commit, entry.rfilename, entry.size, digest))
-    return files
+    return [file for file in siblings if file is not None]
+
+
+def _listing(hub: Hub, repo: str, revision: str, deadline: float, model: str) -> bytes:
+    """What the library's `model_info` reads, as it comes: that one has no limit of time or size."""
+    from huggingface_hub import constants, get_session
+    from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, validate_repo_id  # type: ignore[attr-defined]
+
+    validate_repo_id(repo)
+    at = f"/revision/{quote(revision, safe='')}" if revision else ""
+    url, found = f"{hub.endpoint or constants.ENDPOINT}/api/models/{repo}{at}?blobs=true", bytearray()
+    with get_session().stream("GET", url, headers=build_hf_headers(), timeout=_SILENT_S) as response:
+        if response.is_error:
+            hf_raise_for_status(response)
+        for chunk in response.iter_bytes():
+            found += chunk
+            if time.monotonic() > deadline:
+                raise too_slow(host_of(hub), repo, model, hub.look_up_within_s)
+            if len(found) > _LISTING_BYTES:
+                raise no_hub(host_of(hub), repo, model)
+    return bytes(found)
+
+
+def _entry(repo: str, commit: str, said: dict[str, Any]) -> HubFile | None:
+    """None for what could not be fetched and checked."""
+    digest, size, path = (
+        (said.get("lfs") or {}).get("sha256") or said.get("blobId"),
+        said.get("size"),
+        said["rfilename"],
+    )
+    if not isinstance(digest, str) or not isinstance(size, int) or not isinstance(path, str):
+        return None
+    return HubFile(repo, commit, path, size, digest) if size >= 0 and _DIGEST.fullmatch(digest) else None
+
+
+def _within(hub: Hub, repo: str, model: str, ask: Callable[[float], bytes]) -> bytes:
+    """On a thread of its own, as a hub may hold even the first line of its answer back for ever."""
+    answer: Future[bytes] = Future()
+    deadline = time.monotonic() + hub.look_up_within_s
+
+    def work() -> None:
+        try:
+            answer.set_result(ask(deadline))
+        except BaseException as error:  # noqa: BLE001 - whoever waits for it gets it
+            answer.set_exception(error)
+
+    threading.Thread(target=work, name="look-up", daemon=True).start()
+    try:
+        return answer.result(timeout=hub.look_up_within_s)
+    except TimeoutError as error:
+        raise too_slow(host_of(hub), repo, model, hub.look_up_within_s) from error
 
 
 def missing_bytes(hub: Hub, file: HubFile) -> int:
@@ -294,7 +337,15 @@ def _locked(hub: Hub, file: HubFile, model: str, stop: threading.Event) -> Itera
 
 
 def read_small(hub: Hub, file: HubFile, most_bytes: int, *, model: str) -> bytes:
-    """The content of a config. Raises: ModelDamaged where it is too large, and as `fetch`."""
+    """The content of a config. Raises: ModelDamaged where it is too large, HubUnreachable too slow, and as `fetch`."""
     if file.size_bytes > most_bytes:
         raise too_large(file.path, file.size_bytes, most_bytes, model)
-    return fetch(hub, file, model=model, stop=threading.Event()).read_bytes()
+    stop = threading.Event()
+
+    def ask(_: float) -> bytes:
+        return fetch(hub, file, model=model, stop=stop).read_bytes()
+
+    try:
+        return _within(hub, file.repo, model, ask)
+    finally:
+        stop.set()  # for one that goes on

@@ -92,6 +92,13 @@ def no_hub(where: str, repo: str, model: str) -> HubUnreachable:
     )
 
 
+def too_slow(where: str, repo: str, model: str, within_s: float) -> HubUnreachable:
+    return HubUnreachable(
+        f'{where} did not answer within {within_s:g} seconds when asked for "{repo}", which "{model}" needs: try '
+        f"again later, or {_OTHERWISE}."
+    )
+
+
 def too_large(path: str, size_bytes: int, most_bytes: int, model: str) -> ModelDamaged:
     return ModelDamaged(
         f'The file {path} of "{model}" has {size_bytes / 1e6:,.1f} MB, and at most '

@@ -1,6 +1,5 @@
 """Which files of a repository make a model, and where each lies in the model's folder; asks and fetches nothing."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,10 +7,10 @@ from typing import Any
 
 from search.encoders.hub import HubFile
 from search.encoders.hub_errors import too_large
+from search.encoders.json_file import CONFIG_BYTES, parse_json
 from search.encoders.names import is_repo
 from search.errors import ModelDamaged, ModelError
 
-CONFIG_BYTES = 1 << 20
 _TOKENIZER_BYTES = 64 << 20  # the largest in open_clip's table has 34 MB
 _WEIGHTS_BYTES = 50 << 30
 
@@ -91,12 +90,12 @@ def of_tokenizer(listing: Sequence[HubFile], *, model: str) -> list[Needed]:
 def read_config(data: bytes, *, model: str) -> dict[str, Any]:
     """An open_clip_config.json. Raises: ModelDamaged."""
     try:
-        config = json.loads(data)
+        config = parse_json(data)
         if isinstance(config["model_cfg"]["text_cfg"], Mapping) and isinstance(
             config["model_cfg"]["vision_cfg"], Mapping
         ):
             return dict(config)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ModelDamaged(f"The open_clip_config.json of \"{model}\" can't be read; is it open_clip's?") from error
     raise ModelDamaged(f'The open_clip_config.json of "{model}" describes no two towers; is it open_clip\'s?')
 

@@ -38,3 +38,13 @@ def lack_of_disk(needs: Needs, out: Path) -> str | None:
         f"The export needs {needs.disk_bytes / 1e6:,.0f} MB on the data folder's disk, which has "
         f"{free_bytes / 1e6:,.0f} MB left; free some, or set SIGHTLINE_DATA_DIR to a folder on another disk."
     )
+
+
+def lack_of_memory(needs: Needs, available_bytes: int | None) -> str | None:
+    """In one sentence, where the export would not fit; None where nobody knows how much is free."""
+    if available_bytes is None or available_bytes >= needs.memory_bytes:
+        return None
+    return (
+        f"The export needs {needs.memory_bytes / 1e9:.1f} GB of memory for some minutes, and "
+        f"{available_bytes / 1e9:.1f} GB are free: end other programs, or take a smaller model."
+    )

@@ -1,7 +1,6 @@
 """Runs an exported encoder folder on ONNX Runtime, without torch; exports nothing and names no fingerprint."""
 
 import copy
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from search.encoders.fingerprint import MOST_DIM
+from search.encoders.json_file import read_json
 from search.encoders.preprocess import normalise, read_preprocess
 from search.encoders.tokenizer import Ids, Tokenizer, cut_is_lossless
 from search.errors import ModelDamaged
@@ -93,11 +94,11 @@ class OnnxEncoder:
 def read_config(folder: Path) -> dict[str, Any]:
     """open_clip's model config of an exported folder. Raises: ModelDamaged."""
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = read_json(folder / "config.json")
         config = config.get("model_cfg", config)
-        if int(config["embed_dim"]) > 0 and isinstance(config["text_cfg"], Mapping):
+        if 0 < int(config["embed_dim"]) <= MOST_DIM and isinstance(config["text_cfg"], Mapping):
             return dict(config)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ModelDamaged(
             "The model's config.json is missing or not open_clip's; export or fetch it again."
         ) from error

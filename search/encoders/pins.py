@@ -10,15 +10,19 @@ import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from search.encoders.fingerprint import write_whole
 from search.encoders.hub import HubFile
+from search.encoders.json_file import read_json
 from search.encoders.model_files import Needed
+from search.encoders.names import is_repo
 from search.errors import DiskFull, ModelDamaged, ModelError
 
-_NOTE = "model.json"
+_NOTE_BYTES = 4 << 20
+_DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)
+_LARGEST_BYTES = 1 << 50  # of a file; more is a lie, and no figure to sum
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +43,27 @@ class Pin:
 
 def read_pin(name: str, *, models_dir: Path) -> Pin | None:
     """Raises: ModelDamaged."""
-    return _read(pinned_folder(name, models_dir=models_dir) / _NOTE, name)
+    return _read(note_of(name, models_dir=models_dir))
 
 
-def pins(models_dir: Path) -> list[Pin]:
-    """Every one that can be read, by name."""
-    found = []
-    for path in (models_dir / "named").glob(f"*/{_NOTE}"):
+def pins(models_dir: Path) -> tuple[list[Pin], dict[str, str]]:
+    """Those that can be read, by name; and by file what is wrong with the others."""
+    found, damaged = [], {}
+    for path in sorted((models_dir / "named").glob("[!.]*.json")):
         try:
-            pin = _read(path, None)
-        except ModelDamaged:
+            pin = _read(path)
+        except ModelDamaged as error:
+            damaged[path.stem] = str(error)
             continue
         if pin is not None:
             found.append(pin)
-    return sorted(found, key=lambda pin: pin.name)
+    return sorted(found, key=lambda pin: pin.name), damaged
+
+
+def note_of(name: str, *, models_dir: Path) -> Path:
+    """Beside the folder: whoever removes that by hand still gets the same commit again."""
+    folder = pinned_folder(name, models_dir=models_dir)
+    return folder.with_name(f"{folder.name}.json")
 
 
 def pinned_folder(name: str, *, models_dir: Path) -> Path:
@@ -74,8 +85,7 @@ def is_complete(pin: Pin, *, models_dir: Path) -> bool:
 
 def write_pin(pin: Pin, *, models_dir: Path) -> None:
     """Raises: DiskFull, ModelError."""
-    folder = pinned_folder(pin.name, models_dir=models_dir)
-    _write(folder / _NOTE, json.dumps(asdict(pin), indent=1), pin.name)
+    _write(note_of(pin.name, models_dir=models_dir), json.dumps(asdict(pin), indent=1), pin.name)
 
 
 def link(pin: Pin, paths: Mapping[Needed, Path], *, models_dir: Path) -> None:
@@ -99,21 +109,48 @@ def _link(target: Path, source: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _read(path: Path, name: str | None) -> Pin | None:
+def _read(path: Path) -> Pin | None:
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        files = tuple(Needed(HubFile(**entry["file"]), str(entry["target"])) for entry in said.pop("files"))
-        pin = Pin(files=files, **said)
+        pin = _pin_of(read_json(path, most_bytes=_NOTE_BYTES))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelDamaged(
-            f'What is kept of the model "{name}" can\'t be read: remove the folder models/named/{path.parent.name} of '
-            "the data folder, and fetch the model again."
+            f"What is kept of a model in the file models/named/{path.name} of the data folder can't be read: remove "
+            "that file, and fetch the model again."
         ) from error
-    if name is not None and pin.name != name:
-        raise ModelDamaged(f"The folder models/named/{path.parent.name} is another model's: remove it.")
+    if note_of(pin.name, models_dir=path.parent.parent).name != path.name:
+        raise ModelDamaged(f"The file models/named/{path.name} is another model's: remove it.")
     return pin
+
+
+def _pin_of(said: Mapping[str, Any]) -> Pin:
+    """Raises: ValueError, KeyError, TypeError, AttributeError for what `write_pin` never writes."""
+    files = tuple(_needed(entry) for entry in said["files"])
+    pin = Pin(**{**said, "files": files})
+    if not isinstance(pin.config, dict) or not _DIGEST.fullmatch(pin.commit):
+        raise ValueError("no pin")
+    _check_text(pin.name, pin.where, pin.note)
+    return pin
+
+
+def _needed(said: Mapping[str, Any]) -> Needed:
+    needed = Needed(HubFile(**said["file"]), said["target"])
+    file, target = needed.file, PurePosixPath(needed.target)
+    _check_text(file.path, needed.target)
+    if not is_repo(file.repo) or not _DIGEST.fullmatch(file.commit) or not _DIGEST.fullmatch(file.digest):
+        raise ValueError("no file of a hub")
+    if type(file.size_bytes) is not int or not 0 <= file.size_bytes <= _LARGEST_BYTES:
+        raise ValueError("no size")
+    for inside in (target, PurePosixPath(file.path)):
+        if inside.is_absolute() or ".." in inside.parts or "\\" in str(inside):
+            raise ValueError("it leads out of the folder")
+    return needed
+
+
+def _check_text(*texts: str) -> None:
+    if not all(isinstance(text, str) and text.isprintable() for text in texts):
+        raise ValueError("no text")
 
 
 def _write(path: Path, text: str, name: str) -> None:

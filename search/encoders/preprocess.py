@@ -3,7 +3,6 @@
 Runs inside the decoder processes as well, so it imports neither torch nor anything that is slow to import.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,19 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from search.encoders.json_file import read_json
 from search.errors import ModelDamaged
 from search.types import Pixels, Preprocess
 
 # open_clip's OPENAI_DATASET_MEAN and OPENAI_DATASET_STD, its defaults
 _MEAN = (0.48145466, 0.4578275, 0.40821073)
 _STD = (0.26862954, 0.26130258, 0.27577711)
+_LARGEST_PX = 4096
 
 
 def read_preprocess(path: Path) -> Preprocess:
     """Reads a `preprocess_cfg.json`. Raises: ModelDamaged."""
     try:
-        return preprocess_of(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        return preprocess_of(read_json(path))
+    except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
         raise ModelDamaged(
             f"The model's {path.name} is missing or not what open_clip writes; export it again."
         ) from error
@@ -43,7 +44,7 @@ def preprocess_of(cfg: Mapping[str, Any]) -> Preprocess:
         fill_color=int(cfg.get("fill_color") or 0),
     )
     if (
-        min(spec.size) < 1
+        not 1 <= min(spec.size) <= max(spec.size) <= _LARGEST_PX
         or 0.0 in spec.std
         or spec.interpolation not in ("bicubic", "bilinear", "random")
         or spec.resize_mode not in ("shortest", "longest", "squash")

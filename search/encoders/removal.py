@@ -7,7 +7,7 @@ from pathlib import Path
 
 from search.encoders.hub import Hub, drop, lies_in, missing_bytes
 from search.encoders.load import known_fingerprint
-from search.encoders.pins import pinned_folder, pins
+from search.encoders.pins import note_of, pinned_folder, pins
 from search.errors import ModelDamaged, ModelNotFound
 
 
@@ -19,10 +19,11 @@ class Removed:
 
 def remove_model(name: str, *, models_dir: Path, bundled: Path, hub: Hub, wanted: Collection[str]) -> Removed:
     """`wanted`: fingerprints of collections, whose exports stay. Raises: ModelNotFound, ModelDamaged."""
-    folder, others = pinned_folder(name, models_dir=models_dir), [pin for pin in pins(models_dir) if pin.name != name]
-    if not folder.is_dir():
+    folder, note = pinned_folder(name, models_dir=models_dir), note_of(name, models_dir=models_dir)
+    if not folder.is_dir() and not note.exists():
         raise ModelNotFound(f'"{name}" was not downloaded: there is nothing to remove.')
-    pin = next((pin for pin in pins(models_dir) if pin.name == name), None)
+    known, _ = pins(models_dir)
+    pin, others = next((pin for pin in known if pin.name == name), None), [pin for pin in known if pin.name != name]
     fingerprint = known_fingerprint(name, models_dir=models_dir, bundled=bundled)
     shared = {(entry.file.repo, entry.file.digest) for other in others for entry in other.files}
     own = [entry.file for entry in pin.files if (entry.file.repo, entry.file.digest) not in shared] if pin else []
@@ -36,8 +37,11 @@ def remove_model(name: str, *, models_dir: Path, bundled: Path, hub: Hub, wanted
             freed += sum(drop(hub, file) for file in own)
         else:
             kept = sum(file.size_bytes - missing_bytes(hub, file) for file in own)
-        freed += _size(folder)
-        shutil.rmtree(folder)  # last: it says what else must go, should this be stopped halfway
+        if folder.is_dir():
+            freed += _size(folder)
+            shutil.rmtree(folder)
+        freed += note.stat().st_size if note.exists() else 0
+        note.unlink(missing_ok=True)  # last: it says what else must go, should this be stopped halfway
     except OSError as error:
         raise ModelDamaged(f'"{name}" could not be removed whole: {error.strerror}.') from error
     return Removed(freed, kept)

@@ -1,7 +1,6 @@
 """Texts to token ids, equal to open_clip's, from an exported folder's `tokenizer.json`; knows no model."""
 
 import html
-import json
 import string
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,10 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from search.encoders.json_file import read_json
 from search.errors import ModelDamaged
 
 Ids = NDArray[np.int32]  # (n, length)
 
+_LONGEST_TEXT = 1 << 15  # tokens
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
@@ -48,9 +49,11 @@ class Tokenizer:
         is_simple = not text_cfg.get("hf_tokenizer_name")
         try:
             self.context_length = int(text_cfg.get("context_length") or 77)
+            if not 2 < self.context_length <= _LONGEST_TEXT:
+                raise ValueError("no length of a text")
             clean = (text_cfg.get("tokenizer_kwargs") or {}).get("clean")
             self._clean = _CLEAN[clean or ("lower" if is_simple else "whitespace")]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ModelDamaged(
                 "The model's config.json has a text_cfg unknown to open_clip; fetch it again."
             ) from error
@@ -109,7 +112,7 @@ def _padding(folder: Path, file: Any) -> tuple[int, str]:
 
 def _json_object(path: Path) -> dict[str, Any]:
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        said = read_json(path)
     except (OSError, ValueError):
         return {}
     return said if isinstance(said, dict) else {}

@@ -197,3 +197,42 @@ def test_what_is_not_in_use_can_be_forgotten() -> None:
     assert shelf.encoders.forget("a") is True
     assert shelf.encoders.loaded() == []
     assert shelf.encoders.forget("never loaded") is True
+
+
+def test_two_models_that_are_loaded_at_once_do_not_count_the_same_free_memory() -> None:
+    entered, go_on, asked = threading.Event(), threading.Event(), threading.Event()
+    loads: list[str] = []
+
+    def load(name: str) -> Encoder:
+        loads.append(name)
+        if name == "first":
+            entered.set()
+            assert go_on.wait(20)
+        return FakeEncoder(name, fingerprint=f"of {name}")
+
+    def available() -> int:
+        if entered.is_set():
+            asked.set()
+        return 3 * GB // 2 - GB * len(encoders.loaded())
+
+    encoders = Encoders(load, size_of=lambda name: GB, available=available)
+    assert encoders.begin("first", within_s=0) == Loading("first", "", pytest.approx(0, abs=20))
+    assert entered.wait(20)
+    failures: list[ModelError] = []
+
+    def second() -> None:
+        try:
+            encoders.get("second")
+        except ModelError as error:
+            failures.append(error)
+
+    waiting = threading.Thread(target=second)
+    waiting.start()
+    assert asked.wait(20)
+    assert loads == ["first"]
+    go_on.set()
+    waiting.join(20)
+    assert (loads, [str(one).partition(":")[0] for one in failures]) == (
+        ["first"],
+        ['"second" takes 1.0 GB of memory, and 0.5 GB are free'],
+    )

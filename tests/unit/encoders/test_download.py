@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import shutil
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ from search.encoders.hub import Hub, HubFile, host_of, missing_bytes
 from search.encoders.hub_errors import Cancelled
 from search.encoders.load import find_model, load_encoder
 from search.encoders.names import parse_name
-from search.encoders.pins import pinned_folder, pins, read_pin
+from search.encoders.pins import note_of, pinned_folder, pins, read_pin
 from search.errors import (
     DiskFull,
     HubUnreachable,
@@ -25,6 +27,7 @@ from search.errors import (
     ModelNotFound,
     ModelRefused,
 )
+from search.models import Models
 from search.types import Encoder
 from tests.hub_server import Asked, HubServer, serving
 from tests.unit.encoders.exports import write_export
@@ -115,10 +118,9 @@ def test_only_named_files_come_each_once_and_weights_are_not_copied(
     assert sorted(storage) == sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in large)
     folder = pinned_folder(NAME, models_dir=tmp_path / "models")
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    assert names == {
-        *(entry.target for entry in read_pin(NAME, models_dir=tmp_path / "models").files),  # type: ignore[union-attr]
-        "model.json",
-    }
+    pin = read_pin(NAME, models_dir=tmp_path / "models")
+    assert pin is not None
+    assert names == {entry.target for entry in pin.files}
     assert (folder / TEXT).resolve().is_relative_to(tmp_path / "cache")
 
 
@@ -149,7 +151,7 @@ def test_a_name_stays_at_its_first_commit(server: HubServer, hub: Hub, export: P
     assert load(NAME, tmp_path).fingerprint == before
     fetch(f"{NAME}@{second}", hub, tmp_path)
     assert load(f"{NAME}@{second}", tmp_path).fingerprint != before
-    assert [pin.commit for pin in pins(tmp_path / "models")] == [first, second]
+    assert [pin.commit for pin in pins(tmp_path / "models")[0]] == [first, second]
 
 
 def test_a_cleared_cache_is_told_and_the_same_revision_fetched_again(
@@ -586,7 +588,6 @@ def test_a_tokenizer_comes_from_the_repository_that_the_config_names(
     assert not is_exported
     assert sorted(path.name for path in folder.iterdir()) == [
         "config.json",
-        "model.json",
         "open_clip_config.json",
         "open_clip_model.safetensors",
         "tokenizer.json",
@@ -594,11 +595,98 @@ def test_a_tokenizer_comes_from_the_repository_that_the_config_names(
     ]
 
 
-def test_a_pin_that_cannot_be_read_says_which_folder(server: HubServer, hub: Hub, export: Path, tmp_path: Path) -> None:
+def spoilt(**changes: object) -> bytes:
+    """A note of which one thing is another."""
+    file = {"repo": "a/b", "commit": "0" * 40, "path": "x", "size_bytes": 1, "digest": "0" * 64}
+    entry = {"file": {**file, **{name: changes[name] for name in changes.keys() & file.keys()}}, "target": "x"}
+    if "target" in changes:
+        entry["target"] = changes["target"]
+    said = {"name": NAME, "where": "hub", "commit": "0" * 40, "files": [entry], "config": {}, "note": ""}
+    return json.dumps(said | {name: value for name, value in changes.items() if name in said}).encode()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"files": [{}]}',
+        b"[" * 100_000,
+        b'{"name": "' + b"x" * 5_000_000 + b'"}',
+        b"\xff\xfe",
+        b'"text"',
+        spoilt(size_bytes="1"),
+        spoilt(size_bytes=-1),
+        spoilt(size_bytes=10**400),
+        spoilt(size_bytes=True),
+        spoilt(commit=7),
+        spoilt(commit="main"),
+        spoilt(digest="../../etc"),
+        spoilt(repo="../a"),
+        spoilt(target="../../settings.json"),
+        spoilt(target="/etc/passwd"),
+        spoilt(path="../../../x"),
+        spoilt(name="other"),
+        spoilt(note="\ud800"),
+        spoilt(where=None),
+        spoilt(config=[]),
+        spoilt(files=7),
+    ],
+    ids=lambda content: content[:12].hex(),
+)
+def test_a_note_that_cannot_be_read_says_which_and_is_one_bad_row(
+    server: HubServer, hub: Hub, export: Path, tmp_path: Path, content: bytes
+) -> None:
     server.add_folder(REPO, export)
+    server.add_folder("owner/other", export)
     fetch(NAME, hub, tmp_path)
-    folder = pinned_folder(NAME, models_dir=tmp_path / "models")
-    (folder / "model.json").write_text('{"files": [{}]}')
-    with pytest.raises(ModelDamaged, match=f"remove the folder models/named/{folder.name}"):
+    fetch("onnx:owner/other", hub, tmp_path)
+    note = note_of(NAME, models_dir=tmp_path / "models")
+    note.write_bytes(content)
+    with pytest.raises(ModelDamaged, match=f"models/named/{note.name}"):
         load(NAME, tmp_path)
-    assert pins(tmp_path / "models") == []
+    models = Models(tmp_path / "models", bundled=tmp_path, hub=hub)
+    good, bad = models.here()
+    assert (good.name, good.state) == ("onnx:owner/other", "ready")
+    assert (bad.name, bad.state, bad.note.startswith("The file") or bad.note.startswith("What is kept")) == (
+        note.stem,
+        "unknown",
+        True,
+    )
+    assert [state.name for state in models.here(beside=[NAME])] == ["onnx:owner/other"]
+    assert models.state(NAME).state == "unknown"
+
+
+def test_a_model_whose_folder_somebody_removed_comes_again_at_its_commit(
+    server: HubServer, hub: Hub, export: Path, tmp_path: Path
+) -> None:
+    commit = server.add_folder(REPO, export)
+    fetch(NAME, hub, tmp_path)
+    before = load(NAME, tmp_path).fingerprint
+    (export / "config.json").write_text((export / "config.json").read_text() + " ")
+    assert server.add_folder(REPO, export) != commit
+    for folder in (pinned_folder(NAME, models_dir=tmp_path / "models"), tmp_path / "cache"):
+        shutil.rmtree(folder)
+    fetch(NAME, hub, tmp_path)
+    pin = read_pin(NAME, models_dir=tmp_path / "models")
+    assert pin is not None
+    assert (pin.commit, load(NAME, tmp_path).fingerprint) == (commit, before)
+
+
+def test_a_hub_that_drips_its_answer_is_given_up(server: HubServer, hub: Hub, export: Path, tmp_path: Path) -> None:
+    server.add_folder(REPO, export)
+    impatient = replace(hub, look_up_within_s=0.2)
+    server.silent.add("/api/models/" + REPO)
+    with pytest.raises(HubUnreachable, match=r"did not answer within 0\.2 seconds"):
+        fetch(NAME, impatient, tmp_path)
+
+
+def test_a_config_that_never_ends_is_given_up(server: HubServer, hub: Hub, tmp_path: Path) -> None:
+    server.add("a/b", {"open_clip_config.json": b"{}" * 100, "open_clip_model.safetensors": b"w" * 2_000})
+    server.held = {"open_clip_config.json": 5}
+    with pytest.raises(HubUnreachable, match=r"did not answer within 0\.2 seconds"):
+        fetch("hf-hub:a/b", replace(hub, look_up_within_s=0.2), tmp_path)
+
+
+def test_a_listing_without_end_is_no_hubs(server: HubServer, hub: Hub, tmp_path: Path) -> None:
+    server.infos["a/b"] = b" " * (65 << 20)
+    with pytest.raises(HubUnreachable, match="does not answer as a hub"):
+        fetch("onnx:a/b", hub, tmp_path)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from search.encoders.fingerprint import fingerprint_of_open_clip, weights_of
+from search.encoders.fingerprint import fingerprint_of_export, fingerprint_of_open_clip, read_tensors, weights_of
 from search.errors import ModelDamaged
+from tests.unit.encoders.exports import write_export
 
 CONFIG: dict[str, Any] = {
     "model_cfg": {"embed_dim": 4, "vision_cfg": {"image_size": 8}, "text_cfg": {"context_length": 6}},
@@ -142,3 +143,86 @@ def test_a_config_that_is_not_open_clips_is_named(tmp_path: Path, text: str) -> 
     (folder / "open_clip_config.json").write_text(text)
     with pytest.raises(ModelDamaged, match=r"open_clip_config\.json"):
         fingerprint_of_open_clip(folder)
+
+
+def test_what_a_file_manager_or_a_person_leaves_in_an_export_is_no_part_of_it(tmp_path: Path) -> None:
+    folder = write_export(tmp_path / "export")
+    before = fingerprint_of_export(folder)
+    for room in ("", "visual", "textual"):
+        for name in (".DS_Store", "._model.onnx", "Thumbs.db", "desktop.ini", "README.md"):
+            (folder / room / name).write_bytes(b"x")
+    assert fingerprint_of_export(folder) == before
+
+
+def test_weights_beside_a_graph_that_names_them_are_part_of_it(tmp_path: Path) -> None:
+    folder = write_export(tmp_path / "export")
+    with (folder / "visual" / "model.onnx").open("ab") as graph:
+        graph.write(b"weights.bin")
+    without = fingerprint_of_export(folder)
+    found = {without}
+    for content in (b"one", b"two"):
+        (folder / "visual" / "weights.bin").write_bytes(content)
+        found.add(fingerprint_of_export(folder))
+    assert len(found) == 3
+
+
+def test_a_macs_double_of_the_weights_is_not_taken_for_them(tmp_path: Path) -> None:
+    folder = write(tmp_path / "model")
+    (folder / "open_clip_model.safetensors").rename(folder / "weights.safetensors")
+    (folder / "._weights.safetensors").write_bytes(b"Mac OS X")
+    assert weights_of(folder).name == "weights.safetensors"
+
+
+@pytest.mark.parametrize("said", ["../../..", "x" * 64, "", None, 7, "\ud800"])
+def test_an_encoder_json_names_a_fingerprint_or_is_damaged(tmp_path: Path, said: object) -> None:
+    (tmp_path / "encoder.json").write_text(json.dumps({"fingerprint": said}))
+    with pytest.raises(ModelDamaged, match=r"encoder\.json"):
+        fingerprint_of_export(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[" * 100_000,
+        b"\xff",
+        b" " * 2_000_000 + json.dumps(CONFIG).encode(),
+        json.dumps(CONFIG).replace('"embed_dim": 4', '"embed_dim": 1e999').encode(),
+        json.dumps(CONFIG).replace('"embed_dim": 4', '"embed_dim": 1000000000000').encode(),
+        json.dumps(CONFIG).replace('"image_size": 8', '"image_size": 1000000000').encode(),
+        json.dumps(CONFIG).replace('"image_size": 8', '"image_size": Infinity').encode(),
+    ],
+    ids=lambda content: content[:30].hex(),
+)
+def test_a_hostile_config_is_damaged(tmp_path: Path, content: bytes) -> None:
+    folder = write(tmp_path / "model")
+    (folder / "open_clip_config.json").write_bytes(content)
+    with pytest.raises(ModelDamaged, match=r"open_clip_config\.json"):
+        fingerprint_of_open_clip(folder)
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        {"dtype": "F32", "shape": [10**4000], "data_offsets": [0, 4]},
+        {"dtype": "F32", "shape": [2**40, 2**40], "data_offsets": [0, 4]},
+        {"dtype": "F32", "shape": [1] * 100_000, "data_offsets": [0, 4]},
+        {"dtype": "F32", "shape": [1], "data_offsets": [0.0, 4.0]},
+        {"dtype": "F32", "shape": [1.0], "data_offsets": [0, 4]},
+        {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]},
+        {"dtype": "F32", "shape": [1], "data_offsets": [4, 0]},
+        7,
+    ],
+    ids=lambda tensor: str(tensor)[:40],
+)
+def test_a_tensor_that_can_not_be_is_a_damaged_file(tmp_path: Path, tensor: object) -> None:
+    header = json.dumps({"a": tensor}).encode()
+    (tmp_path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"\0" * 8)
+    with pytest.raises(ModelDamaged):
+        read_tensors(tmp_path / "model.safetensors")
+
+
+def test_a_header_that_is_nested_too_deep_is_a_damaged_file(tmp_path: Path) -> None:
+    header = b"[" * 100_000
+    (tmp_path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(ModelDamaged):
+        read_tensors(tmp_path / "model.safetensors")

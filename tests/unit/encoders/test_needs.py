@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
-from search.encoders.needs import Needs, export_needs, lack_of_disk
+from search.encoders.needs import Needs, export_needs, lack_of_disk, lack_of_memory
 
 
 def test_numbers_are_counted_as_float32_however_they_are_stored(tmp_path: Path) -> None:
@@ -28,3 +28,13 @@ def test_a_disk_that_is_too_small_is_said_with_what_is_needed(tmp_path: Path) ->
     assert said is not None
     assert said.startswith("The export needs 1,000,000,000,000 MB on the data folder's disk, which has ")
     assert str(tmp_path) not in said
+
+
+def test_an_export_waits_for_memory_that_is_there() -> None:
+    needs = Needs(disk_bytes=1, memory_bytes=2_000_000_000)
+    assert lack_of_memory(needs, 2_000_000_000) is None
+    assert lack_of_memory(needs, None) is None
+    assert lack_of_memory(needs, 1_400_000_000) == (
+        "The export needs 2.0 GB of memory for some minutes, and 1.4 GB are free: end other programs, or take a "
+        "smaller model."
+    )
