@@ -17,6 +17,7 @@ from search.encoders.hub import (
     missing_bytes,
     read_small,
 )
+from search.encoders.json_file import CONFIG_BYTES
 from search.encoders.model_files import Needed
 from search.encoders.names import ModelName
 from search.encoders.open_clip_table import look_in_table
@@ -80,9 +81,7 @@ def _resolve(name: ModelName, hub: Hub) -> Pin:
         return _pin(name, hub, model_files.of_onnx(listing, model=name.text))
     config = model_files.named(listing, "open_clip_config.json", model=name.text)
     weights = model_files.weights_of_open_clip(listing, model=name.text)
-    said = model_files.read_config(
-        read_small(hub, config.file, model_files.CONFIG_BYTES, model=name.text), model=name.text
-    )
+    said = model_files.read_config(read_small(hub, config.file, CONFIG_BYTES, model=name.text), model=name.text)
     beside = _of_text_tower(said, hub, name.text, {name.repo: listing})
     return _pin(name, hub, [weights, config, *beside])
 
