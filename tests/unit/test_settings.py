@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from search import labels, query
+from search.images.open import MAX_PIXELS, MAX_RATIO
 from settings import BadSetting, Settings, read_settings
+from store.archives import Limits
+from ui.api_jobs import MAX_FILES, MAX_PATHS
+from ui.api_query import MAX_EMBED_IMAGES, MAX_EMBED_TEXTS
+from ui.downloads import MAX_ZIP_BYTES, MAX_ZIP_FILES
 
 ROOT = Path(__file__).parents[2]
 
@@ -87,3 +93,27 @@ def test_a_space_is_reached_from_elsewhere_unless_told_otherwise() -> None:
     assert read_settings({"SPACE_ID": "me/search"}) == Settings(in_space=True, host="0.0.0.0")
     told = read_settings({"SPACE_ID": "me/search", "SIGHTLINE_HOST": "127.0.0.1"})
     assert told == Settings(in_space=True, host="127.0.0.1")
+
+
+def test_the_limits_that_users_meet_are_documented_as_they_are() -> None:
+    archive = Limits()
+    limits = {
+        "Pixels of one image": f"{MAX_PIXELS // 10**6} million",
+        "Longer side of an image to its shorter one": f"{MAX_RATIO} to 1",
+        "Hits of one search (`top_k`, with `offset`)": f"{query.MAX_TOP_K:,}",
+        "Characters of one text in a query": f"{query.MAX_TEXT:,}",
+        "Parts of one query": f"{query.MAX_PARTS}",
+        "Conditions of one filter": f"{query.MAX_CONDITIONS}",
+        "Texts, and pictures, of one request to `/api/embed`": f"{MAX_EMBED_TEXTS}, and {MAX_EMBED_IMAGES}",
+        "Files of one upload": f"{MAX_FILES:,}",
+        "Paths of one job over HTTP": f"{MAX_PATHS}",
+        "Images in one archive": f"{archive.images:,}",
+        "Files of any kind in one archive": f"{archive.members:,}",
+        "What one archive unpacks to": f"{archive.total_bytes // 2**30} GB, and {archive.ratio} times its size where "
+        f"that is more than {archive.ratio_from_bytes // 2**20} MB",
+        "Originals of one zip export": f"{MAX_ZIP_FILES}, {MAX_ZIP_BYTES // 2**30} GB",
+        "Labelled queries of one file": f"{labels.MOST_QUERIES:,}, {labels.MOST_BYTES // 2**20} MB",
+    }
+    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8").partition("## Fixed limits\n")[2]
+    rows = [tuple(line.strip("| ").split(" | ")) for line in page.splitlines() if line.startswith("| ")]
+    assert dict(rows[1:]) == limits
