@@ -3,12 +3,15 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal, TypeVar
 
 T = TypeVar("T")
 PREFIX = "SIGHTLINE_"
 S3_ADDRESS = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?")
+
+Proxies = int | tuple[IPv4Network | IPv6Network, ...]  # how many stand before us, or their networks
 
 
 class BadSetting(ValueError):
@@ -37,6 +40,11 @@ class Settings:
     log_queries: bool = False
     batch_transform: bool = False  # SageMaker's own variable: a job that waits for long answers
     in_space: bool = False  # a Space's own variable: it must be reached from elsewhere, and shown in the hub's frame
+    auth: str = field(default="", repr=False)  # the users file, or what is in it; "": no sign-in
+    rate: int | None = None  # requests a minute of one caller; 0: any number; None: 600 where others reach it
+    origins: tuple[str, ...] = field(default=())  # whose pages may ask the API from a browser
+    root_path: str = ""  # that a load balancer serves it under, such as /sightline
+    proxies: Proxies = 0  # whose word on the caller is believed
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -54,6 +62,11 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         "offline": _boolean,
         "log": _one_of("text", "json"),
         "log_queries": _boolean,
+        "auth": _text,
+        "rate": _whole(0, 1_000_000),
+        "origins": _origins,
+        "root_path": _root_path,
+        "proxies": _proxies,
     }
     known = {PREFIX + name.upper(): name for name in readers}
     for variable in environment:
@@ -98,6 +111,34 @@ def _url(variable: str, value: str) -> str:
     if not value.strip().startswith(("http://", "https://")):
         raise BadSetting(f"{variable}={value!r}: expected an address such as http://chroma:8000.")
     return value.strip()
+
+
+def _origins(variable: str, value: str) -> tuple[str, ...]:
+    origins = tuple(value.replace(",", " ").lower().split())
+    for origin in origins:
+        if not re.fullmatch(r"https?://(\[[0-9a-f:]+\]|[a-z0-9._-]+)(:\d{1,5})?", origin):
+            raise BadSetting(
+                f"{variable}={value!r}: expected exact origins such as https://photos.example, no paths or *."
+            )
+    return origins
+
+
+def _root_path(variable: str, value: str) -> str:
+    path = value.strip().rstrip("/")
+    if not re.fullmatch(r"(/(?!\.+(/|$))[A-Za-z0-9._~-]+)*", path):
+        raise BadSetting(f"{variable}={value!r}: expected a path such as /sightline.")
+    return path
+
+
+def _proxies(variable: str, value: str) -> Proxies:
+    if value.strip().isdecimal():
+        return _whole(0, 10)(variable, value)
+    try:
+        return tuple(ip_network(entry) for entry in value.replace(",", " ").split())
+    except ValueError as error:
+        raise BadSetting(
+            f"{variable}={value!r}: expected networks such as 10.0.0.0/16, or the number of proxies before this server."
+        ) from error
 
 
 def _boolean(variable: str, value: str) -> bool:

@@ -3,6 +3,7 @@
 import hashlib
 from base64 import b64encode
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -13,7 +14,7 @@ from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import Scope
 
 from search.errors import ItemNotFound, SourceError
-from search.types import Collection
+from search.types import Collection, Record
 from ui import api_query
 from ui.api_errors import ERROR_ANSWERS
 from ui.bodies import content_type, openapi_body, read_body, read_json
@@ -71,7 +72,7 @@ async def metrics(request: Request) -> Response:
 async def search(request: Request) -> Response:
     service = service_of(request)
     body = await query_body(request, service)
-    thumb_url = api_query.thumb_url
+    thumb_url = partial(_thumb_url, service.front.root_path)
     if body.type == api_query.LINES_TYPE:
         reply = await batch_reply(request, service, body, read=api_query.read_search, thumb_url=thumb_url)
     else:
@@ -146,6 +147,10 @@ def methods_at(routes: Sequence[BaseRoute], scope: Scope) -> list[str]:
         for method in ANY_METHOD
         if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in real)
     ]
+
+
+def _thumb_url(root_path: str, collection: str, record: Record) -> str:
+    return root_path + api_query.thumb_url(collection, record)
 
 
 def _collection(service: Service, name: str | None) -> Collection:

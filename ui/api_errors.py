@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Scope
 
 from search import errors
+from ui.rate import TooMany
 from ui.telemetry import request_id
 
 
@@ -35,6 +36,10 @@ class BodyTooSlow(errors.SearchError):
 
 class Stopping(errors.SearchError):
     code = "stopping"
+
+
+class SignInUnavailable(errors.SearchError):
+    code = "sign_in_unavailable"
 
 
 # The nearest class of an error's ancestry decides.
@@ -65,6 +70,7 @@ STATUS: Mapping[type[errors.SearchError], int] = {
     errors.CollectionError: 422,  # an unusable name
     errors.Busy: 429,
     NotReady: 503,
+    SignInUnavailable: 503,
     Stopping: 503,
     errors.StoreUnavailable: 503,
     errors.ModelError: 503,
@@ -99,7 +105,10 @@ def status_of(error: errors.SearchError) -> int:
 
 def error_response(error: errors.SearchError, scope: Scope) -> Response:
     status = status_of(error)
-    headers = {"retry-after": str(RETRY_AFTER_S)} if status in (429, 503) else {}
+    retry_after_s = error.retry_after_s if isinstance(error, TooMany) else RETRY_AFTER_S
+    headers = {"retry-after": str(retry_after_s)} if status in (429, 503) else {}
+    if status == 401:
+        headers["www-authenticate"] = "Bearer"
     return JSONResponse(error_body(error.code, str(error), scope), status_code=status, headers=headers)
 
 

@@ -19,6 +19,7 @@ import typer
 from search.errors import EmptyQuery, SearchError, SourceError
 from settings import Settings
 from ui.terminal import has_screen, plain
+from ui.user_command import token_commands, user_commands
 from ui.words_command import WordsCommand
 
 if TYPE_CHECKING:
@@ -299,6 +300,8 @@ def build(settings: Settings, join: "Join", *, holder: "Callable[[], Holder | No
             run_serve(settings, join)
         leave()
 
+    app.add_typer(user_commands(settings, told), name="user")
+    app.add_typer(token_commands(settings, told), name="token")
     return app
 
 

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ui.behind import route_path
+
 
 class OwnHead:
     """ASGI middleware: rewrites the HTML at `/`, and touches nothing else."""
@@ -14,7 +16,7 @@ class OwnHead:
         self._rewrite = rewrite
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] != "/" or scope["method"] != "GET":
+        if scope["type"] != "http" or route_path(scope) != "/" or scope["method"] != "GET":
             await self.app(scope, receive, send)
             return
         plain = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]

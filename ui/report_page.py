@@ -76,6 +76,4 @@ def _pictures(
 
 def _style() -> str:
     """The page's tokens, and what the report needs besides."""
-    tokens = (STATIC / "page.css").read_text(encoding="utf-8")
-    start = tokens.index(":root")
-    return tokens[start : tokens.index("\n}", start) + 2] + "\n" + (STATIC / "report.css").read_text(encoding="utf-8")
+    return "\n".join((STATIC / name).read_text(encoding="utf-8") for name in ("tokens.css", "report.css"))

@@ -15,10 +15,11 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from search.errors import BadQuery
-from ui import api, api_downloads, api_evaluate, api_jobs, api_library, api_models
+from ui import api, api_downloads, api_evaluate, api_jobs, api_library, api_models, api_sign_in
 from ui.api_errors import add_error_handlers, error_response
 from ui.arrivals import InTime
-from ui.guard import Guard, security_headers
+from ui.behind import Behind
+from ui.guard import Guard, SafeHeaders, security_headers
 from ui.own_head import OwnHead
 from ui.service import JSON_BYTES, Service
 from ui.telemetry import Telemetry
@@ -56,7 +57,7 @@ async def _mount_page(app: FastAPI, service: Service) -> None:
     app.mount("/page", StaticFiles(directory=STATIC))
     for door in GRADIO_DOORS:
         app.add_route(f"/gradio_api/{door}{{rest:path}}", api.nowhere, methods=list(api.ANY_METHOD))
-    app.add_middleware(OwnHead, rewrite=with_own_head)
+    app.user_middleware.append(Middleware(OwnHead, rewrite=with_own_head))  # the innermost
     page = build_page(service.workspace)
     gr.mount_gradio_app(
         app,
@@ -81,6 +82,7 @@ async def _mount_page(app: FastAPI, service: Service) -> None:
 
 def make_api(service: Service, *, embedded_by: Sequence[str] = ()) -> FastAPI:
     """The HTTP API alone, without the page."""
+    front = service.front
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -95,11 +97,23 @@ def make_api(service: Service, *, embedded_by: Sequence[str] = ()) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
         middleware=[
+            Middleware(Behind, root_path=front.root_path, proxies=front.proxies),
             Middleware(Telemetry, counts=service.metrics, log_queries=service.log_queries),
-            Middleware(Guard, access=service.access, headers=security_headers(embedded_by=embedded_by)),
+            Middleware(
+                SafeHeaders,
+                headers=security_headers(embedded_by=embedded_by),
+                is_private=service.access.users is not None,
+            ),
+            # Where it allows nobody, its being there keeps Gradio from adding its own, which allows everybody.
+            Middleware(
+                CORSMiddleware,
+                allow_origins=front.origins,
+                allow_methods=("GET", "POST", "DELETE"),
+                allow_headers=("authorization", "content-type", "x-request-id"),
+                expose_headers=("retry-after", "x-request-id"),
+            ),
+            Middleware(Guard, access=service.access, rate=service.rate, root_path=front.root_path),
             Middleware(InTime, arrivals=service.arrivals),
-            # Allows nobody; its being there keeps Gradio from adding its own, which allows everybody.
-            Middleware(CORSMiddleware, allow_origins=()),
         ],
     )
     app.state.service = service
@@ -107,6 +121,9 @@ def make_api(service: Service, *, embedded_by: Sequence[str] = ()) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     for routes in (api, api_downloads, api_library, api_models, api_jobs, api_evaluate):
         app.include_router(routes.router)
+    app.include_router(api_sign_in.me_router)
+    if service.sign_in is not None:
+        app.include_router(api_sign_in.router)
     app.add_route("/api/{rest:path}", api.nowhere, methods=list(api.ANY_METHOD), include_in_schema=False)
     return app
 

@@ -5,11 +5,14 @@ from dataclasses import dataclass, field
 from starlette.requests import Request
 
 from search.workspace import Workspace
+from settings import Proxies
 from ui.access import Access, caller_of
 from ui.arrivals import Arrivals
 from ui.batches import BATCH_BYTES, BatchLimits
 from ui.metrics import Metrics
+from ui.rate import Rate
 from ui.readiness import Readiness
+from ui.sign_in import SignIn
 from ui.workers import Workers
 
 JSON_BYTES = 2**20  # of a request that carries no picture
@@ -43,6 +46,16 @@ def serve_limits(*, image_bytes: int, is_batch_transform: bool = False) -> Limit
 
 
 @dataclass(frozen=True, slots=True)
+class Front:
+    """How the server is reached: behind what, under which path, by whom and how often."""
+
+    root_path: str = ""
+    proxies: Proxies = 0
+    origins: tuple[str, ...] = ()  # whose pages may ask the API from a browser
+    rate: int = 0  # requests a minute of one caller; 0: any number
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     workspace: Workspace
     access: Access
@@ -55,17 +68,29 @@ class Service:
     pictures: Workers  # thumbnails and re-encoded originals: many, short, and never in a search's way
     changes: Workers  # what writes, or loads a model
     metrics: Metrics
+    front: Front
+    rate: Rate | None
+    sign_in: SignIn | None
     log_queries: bool = False
 
     def close(self) -> None:
         self.readiness.close()
         for workers in (self.searches, self.examples, self.batches, self.pictures, self.changes):
             workers.close()
+        if self.sign_in is not None:
+            self.sign_in.close()
 
 
 def make_service(
-    workspace: Workspace, *, access: Access, limits: Limits, readiness: Readiness, log_queries: bool = False
+    workspace: Workspace,
+    *,
+    access: Access,
+    limits: Limits,
+    readiness: Readiness,
+    front: Front | None = None,
+    log_queries: bool = False,
 ) -> Service:
+    front = front or Front()
     deadline_s = limits.deadline_s
     pools = {
         "searches": Workers("search", threads=4, waiting=limits.waiting, deadline_s=deadline_s),
@@ -84,6 +109,9 @@ def make_service(
         arrivals=Arrivals(),
         metrics=metrics,
         log_queries=log_queries,
+        front=front,
+        rate=Rate(front.rate) if front.rate else None,
+        sign_in=SignIn(access.users) if access.users else None,
         **pools,
     )
 

@@ -9,7 +9,8 @@ from settings import Settings
 from ui.access import Access
 from ui.listen import address_of, open_port, serve_until_stopped
 from ui.readiness import Readiness, search_check
-from ui.service import Limits, Service, make_service, serve_limits
+from ui.service import Front, Limits, Service, make_service, serve_limits
+from ui.users_file import open_users
 
 if TYPE_CHECKING:
     from search.workspace import Workspace
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 UI_PORT = 7860
 SPACE_FRAMES = ("https://huggingface.co", "https://*.hf.space")  # whose pages show a Space in a frame
 SERVE_PORT = 8080
+USUAL_RATE = 600  # requests a minute of one caller from elsewhere: ten a second, which no person makes
 
 
 class Join(Protocol):
@@ -26,13 +28,21 @@ class Join(Protocol):
 
 
 def run_ui(settings: Settings, join: Join, *, when_serving: Callable[[str], None]) -> None:
-    """Raises: PortTaken, StoreBusy, StoreUnavailable."""
+    """Raises: PortTaken, StoreBusy, StoreUnavailable, BadUsers."""
+    users = open_users(settings.auth) if settings.auth else None
     with open_port(settings.host, UI_PORT if settings.port is None else settings.port) as listener:
         address = address_of(listener)
         with closing(join(settings, write=True)) as workspace:
             workspace.library.announce(address)
             holder = workspace.library.holder
-            access = Access(host=settings.host, token=holder.token if holder else "", sources=settings.sources)
+            access = Access(
+                host=settings.host,
+                token=holder.token if holder else "",
+                sources=settings.sources,
+                users=users,
+                origins=settings.origins,
+                is_behind_proxy=bool(settings.proxies),
+            )
             limits = Limits(image_bytes=settings.max_image_mb * 2**20, upload_bytes=settings.max_upload_mb * 2**20)
             when_ready = partial(begin_background_work, workspace)
             service = _service(settings, workspace, access, limits=limits, when_ready=when_ready)
@@ -73,4 +83,13 @@ def _service(
     settings: Settings, workspace: "Workspace", access: Access, *, limits: Limits, when_ready: Callable[[], None]
 ) -> Service:
     readiness = Readiness(search_check(workspace, model=settings.model), when_ready=when_ready)
-    return make_service(workspace, access=access, limits=limits, readiness=readiness, log_queries=settings.log_queries)
+    rate = settings.rate if settings.rate is not None else 0 if access.is_local else USUAL_RATE
+    front = Front(root_path=settings.root_path, proxies=settings.proxies, origins=settings.origins, rate=rate)
+    return make_service(
+        workspace,
+        access=access,
+        limits=limits,
+        readiness=readiness,
+        front=front,
+        log_queries=settings.log_queries,
+    )

@@ -13,6 +13,8 @@ from urllib.parse import quote
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ui.behind import route_path
+
 log = logging.getLogger(__name__)
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -94,7 +96,7 @@ class Telemetry:
 
     def _log_line(self, scope: Scope, status: int, took_ms: float, work: Work) -> None:
         path = scope["path"]
-        level = logging.DEBUG if status < 400 and path.startswith(_QUIET) else logging.INFO
+        level = logging.DEBUG if status < 400 and route_path(scope).startswith(_QUIET) else logging.INFO
         if not log.isEnabledFor(level):
             return
         fields = _fields(scope, status, took_ms, work)

@@ -11,7 +11,7 @@ STATIC = Path(__file__).parent / "static"  # served at /page
 TITLE = "Sightline"
 DESCRIPTION = "Search your own images by meaning: type words, drop a picture, mix both."
 
-# Both themes come from the tokens in static/page.css, so Gradio's variables name ours and need no dark twin.
+# Both themes come from the tokens in static/tokens.css, so Gradio's variables name ours and need no dark twin.
 _TOKENS = {
     "body_background_fill": "var(--page)",
     "body_text_color": "var(--ink)",
@@ -34,6 +34,7 @@ _HEAD = f"""<title>{TITLE}</title>
 <meta property="og:description" content="{DESCRIPTION}">
 <meta name="twitter:card" content="summary">
 <link rel="icon" href="page/icon.svg" type="image/svg+xml">
+<link rel="stylesheet" href="page/tokens.css">
 <link rel="stylesheet" href="page/page.css">
 <link rel="stylesheet" href="page/report.css">
 """

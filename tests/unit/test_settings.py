@@ -1,6 +1,7 @@
 """A setting is read from its variable, or refused with variable, value and expected form."""
 
 from dataclasses import fields
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,11 @@ def test_each_variable_lands_in_its_field() -> None:
             "SIGHTLINE_LOG": "json",
             "SIGHTLINE_LOG_QUERIES": "1",
             "SAGEMAKER_BATCH": "true",
+            "SIGHTLINE_AUTH": "/srv/users.json",
+            "SIGHTLINE_RATE": "60",
+            "SIGHTLINE_ORIGINS": "https://a.example, http://localhost:3000",
+            "SIGHTLINE_ROOT_PATH": "/sightline/",
+            "SIGHTLINE_PROXIES": "10.0.0.0/16 2001:db8::/32",
         }
     ) == Settings(
         data_dir=Path("/srv/data"),
@@ -53,7 +59,20 @@ def test_each_variable_lands_in_its_field() -> None:
         log="json",
         log_queries=True,
         batch_transform=True,
+        auth="/srv/users.json",
+        rate=60,
+        origins=("https://a.example", "http://localhost:3000"),
+        root_path="/sightline",
+        proxies=(ip_network("10.0.0.0/16"), ip_network("2001:db8::/32")),
     )
+
+
+def test_proxies_can_be_counted() -> None:
+    assert read_settings({"SIGHTLINE_PROXIES": "2"}).proxies == 2
+
+
+def test_what_lets_people_in_is_not_printed() -> None:
+    assert "secret" not in repr(read_settings({"SIGHTLINE_AUTH": '{"key": "secret"}'}))
 
 
 @pytest.mark.parametrize(
@@ -65,6 +84,14 @@ def test_each_variable_lands_in_its_field() -> None:
         ("SIGHTLINE_OFFLINE", "maybe", "expected 1 or 0"),
         ("SIGHTLINE_LOG", "xml", "expected text or json"),
         ("SIGHTLINE_CHROMA_URL", "chroma:8000", "an address such as http://"),
+        ("SIGHTLINE_RATE", "many", "a whole number from 0 to 1,000,000"),
+        ("SIGHTLINE_ORIGINS", "*", "exact origins"),
+        ("SIGHTLINE_ORIGINS", "https://a.example/path", "exact origins"),
+        ("SIGHTLINE_ROOT_PATH", "sightline", "a path such as /sightline"),
+        ("SIGHTLINE_ROOT_PATH", "//evil.example", "a path such as /sightline"),
+        ("SIGHTLINE_ROOT_PATH", "/a/../b", "a path such as /sightline"),
+        ("SIGHTLINE_PROXIES", "10.0.0.1/8", "networks such as 10.0.0.0/16"),
+        ("SIGHTLINE_PROXIES", "11", "a whole number from 0 to 10"),
         ("SIGHTLINE_SOURCES", "photos", "absolute folders"),
         ("SIGHTLINE_SOURCES", "s3://Not_A_Bucket/x", "or s3://bucket/prefix"),
     ],
