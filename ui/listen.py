@@ -16,7 +16,9 @@ from search.errors import SearchError
 from ui.connections import abort_stalled, limited_to, room_for_connections
 
 KEEP_ALIVE_S = 75  # above a load balancer's idle time of 60 s, so that it never writes into a closed connection
+DRAIN_WITHIN_S = 4  # of STOP_WITHIN_S: for a load balancer to see that it must send no more
 STOP_WITHIN_S = 14  # with all that is closed after it, below the 20 s that we promise
+_LOOK_S = 0.05
 
 
 class PortTaken(SearchError):
@@ -95,14 +97,22 @@ def serve_until_stopped(
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             when_stopping()
+            await self.drain()
             await super().shutdown(sockets)
+
+        async def drain(self) -> None:
+            """While something is being answered, others are let in, so that they hear that it is stopping."""
+            loop = asyncio.get_running_loop()
+            until = loop.time() + DRAIN_WITHIN_S
+            while loop.time() < until and not self.force_exit and _is_answering(self.server_state.connections):
+                await asyncio.sleep(_LOOK_S)
 
     config = uvicorn.Config(
         app,
         http=limited_to(room_for_connections()),
         ws="none",
         timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=STOP_WITHIN_S,
+        timeout_graceful_shutdown=STOP_WITHIN_S - DRAIN_WITHIN_S,
         log_config=None,
         access_log=False,  # ui/telemetry logs each request
         server_header=False,
@@ -115,6 +125,10 @@ def serve_until_stopped(
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _is_answering(connections: Iterable[Any]) -> bool:
+    return any(one.cycle is not None and not one.cycle.response_complete for one in connections)
 
 
 def leave() -> NoReturn:

@@ -31,6 +31,7 @@ class Readiness:
         self._clock = clock
         self._succeeded_at: float | None = None
         self._reason = "it has only just been started"
+        self._is_withdrawn = False
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="readiness", daemon=True)
 
@@ -46,12 +47,16 @@ class Readiness:
     @property
     def is_ready(self) -> bool:
         at = self._succeeded_at
-        return at is not None and self._clock() - at < LATELY_S
+        return not self._is_withdrawn and at is not None and self._clock() - at < LATELY_S
 
     @property
     def reason(self) -> str:
         """Why it is not ready, as the end of a sentence."""
-        return self._reason
+        return "it is stopping" if self._is_withdrawn else self._reason
+
+    def withdraw(self) -> None:
+        """It is not ready from now on: a load balancer is to send no more."""
+        self._is_withdrawn = True
 
     def check_now(self) -> bool:
         try:

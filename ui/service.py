@@ -73,6 +73,11 @@ class Service:
     sign_in: SignIn | None
     log_queries: bool = False
 
+    def stop(self) -> None:
+        """To be called in the event loop: what has come is answered, and nothing else is waited for."""
+        self.readiness.withdraw()
+        self.arrivals.stop()
+
     def close(self) -> None:
         self.readiness.close()
         for workers in (self.searches, self.examples, self.batches, self.pictures, self.changes):

@@ -52,7 +52,7 @@ def run_ui(settings: Settings, join: Join, *, when_serving: Callable[[str], None
 
             def end_waits() -> None:
                 app.state.end_streams()
-                service.arrivals.stop()
+                service.stop()
 
             serve_until_stopped(app, listener, when_serving=lambda: when_serving(address), when_stopping=end_waits)
 
@@ -68,7 +68,7 @@ def run_serve(settings: Settings, join: Join) -> None:
         limits = serve_limits(image_bytes=settings.max_image_mb * 2**20, is_batch_transform=settings.batch_transform)
         access, when_ready = Access(host=settings.host), workspace.decoder.start
         service = _service(settings, workspace, access, limits=limits, when_ready=when_ready)
-        serve_until_stopped(make_serve_app(service), listener, when_stopping=service.arrivals.stop)
+        serve_until_stopped(make_serve_app(service), listener, when_stopping=service.stop)
 
 
 def begin_background_work(workspace: "Workspace") -> None:

@@ -42,6 +42,9 @@ _MODULES = sorted(path.name for path in STATIC.glob("*.js"))
 _PRELOAD = "".join(f'<link rel="modulepreload" href="page/{name}">\n' for name in _MODULES)
 
 _PREVIEW = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*>\s*')
+_MANIFEST = re.compile(
+    r'<link\s+rel="manifest"[^>]*>\s*'
+)  # of an app to install, at an address that knows no path of ours
 _HEAD_END = "<script>window.gradio_config"
 
 
@@ -59,7 +62,9 @@ def theme() -> "gr.themes.Base":
 def with_own_head(page: str) -> str:
     """Gradio's page with our title, description and link preview, and our style sheet and scripts asked for at once."""
     head, mark, rest = page.partition(_HEAD_END)
-    head = _PREVIEW.sub("", head).replace('<meta charset="utf-8" />', f'<meta charset="utf-8" />\n{_HEAD}{_PRELOAD}', 1)
+    head = _MANIFEST.sub("", _PREVIEW.sub("", head)).replace(
+        '<meta charset="utf-8" />', f'<meta charset="utf-8" />\n{_HEAD}{_PRELOAD}', 1
+    )
     # The base address must stand before anything that is relative to it.
     base = re.search(r"<base [^>]*>", head)
     if base:

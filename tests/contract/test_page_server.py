@@ -1,5 +1,6 @@
 """The page beside the API in one app: whose head it has, and what Gradio's own addresses give away."""
 
+import json
 import signal
 import socket
 import subprocess
@@ -264,3 +265,27 @@ def test_what_callers_leave_unfinished_does_not_hold_up_stopping(tmp_path: Path)
         assert "Traceback" not in process.stderr.read()
         assert process.wait() == 0
         assert time.monotonic() - began < 20
+
+
+def test_a_load_balancer_hears_that_it_is_stopping_while_what_was_accepted_is_answered(tmp_path: Path) -> None:
+    with served(tmp_path) as (process, port), socket.create_connection(("127.0.0.1", port), timeout=20) as accepted:
+        head = "POST /api/search HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/plain\r\ncontent-length: 3\r\n\r\n"
+        accepted.sendall(head.encode() + b"re")
+        while ping(port)[0] != 200:  # it is ready only after its first search
+            pass
+        process.send_signal(signal.SIGTERM)
+        while (said := ping(port))[0] == 200:  # the signal has not come yet
+            pass
+        assert said == (503, "Not ready: it is stopping.")
+        accepted.sendall(b"d")
+        assert accepted.recv(2**16).startswith(b"HTTP/1.1 200 ")
+        process.communicate(timeout=20)
+        assert process.returncode == 0
+
+
+def ping(port: int) -> tuple[int, str]:
+    with closing(HTTPConnection("127.0.0.1", port, timeout=10)) as balancer:
+        balancer.request("GET", "/ping")
+        answer = balancer.getresponse()
+        told = json.loads(answer.read())
+    return answer.status, told["error"]["message"] if "error" in told else ""

@@ -86,3 +86,11 @@ def test_closing_waits_for_the_check_that_runs() -> None:
     closing.join(10)
     assert done.is_set()
     Readiness(check).close()  # one that was never started
+
+
+def test_what_is_withdrawn_is_not_ready_whatever_its_check_finds() -> None:
+    readiness = Readiness(lambda: None)
+    assert readiness.check_now()
+    readiness.withdraw()
+    assert not readiness.check_now()
+    assert readiness.reason == "it is stopping"
