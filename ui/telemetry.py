@@ -95,7 +95,6 @@ class Telemetry:
             self._log_line(scope, status, took_s * 1e3, work)
 
     def _log_line(self, scope: Scope, status: int, took_ms: float, work: Work) -> None:
-        path = scope["path"]
         level = logging.DEBUG if status < 400 and route_path(scope).startswith(_QUIET) else logging.INFO
         if not log.isEnabledFor(level):
             return

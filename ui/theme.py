@@ -62,13 +62,11 @@ def theme() -> "gr.themes.Base":
 def with_own_head(page: str) -> str:
     """Gradio's page with our title, description and link preview, and our style sheet and scripts asked for at once."""
     head, mark, rest = page.partition(_HEAD_END)
-    head = _MANIFEST.sub("", _PREVIEW.sub("", head)).replace(
-        '<meta charset="utf-8" />', f'<meta charset="utf-8" />\n{_HEAD}{_PRELOAD}', 1
-    )
+    head = _PREVIEW.sub("", head).replace('<meta charset="utf-8" />', f'<meta charset="utf-8" />\n{_HEAD}{_PRELOAD}', 1)
     # The base address must stand before anything that is relative to it.
     base = re.search(r"<base [^>]*>", head)
     if base:
         head = head.replace(base.group(), "").replace(
             '<meta charset="utf-8" />', f'<meta charset="utf-8" />\n{base.group()}', 1
         )
-    return head + mark + rest
+    return head + mark + _MANIFEST.sub("", rest, count=1)

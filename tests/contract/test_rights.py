@@ -29,6 +29,7 @@ OPEN = {
 LOOK = {
     "GET /",
     "GET /docs",
+    "GET /metrics",
     "GET /openapi.json",
     "GET /page",
     "POST /sign-out",
