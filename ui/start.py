@@ -83,7 +83,8 @@ def _service(
     settings: Settings, workspace: "Workspace", access: Access, *, limits: Limits, when_ready: Callable[[], None]
 ) -> Service:
     readiness = Readiness(search_check(workspace, model=settings.model), when_ready=when_ready)
-    rate = settings.rate if settings.rate is not None else 0 if access.is_local else USUAL_RATE
+    is_unlimited = access.is_local or settings.in_space  # whose proxy makes everybody look alike
+    rate = settings.rate if settings.rate is not None else 0 if is_unlimited else USUAL_RATE
     front = Front(root_path=settings.root_path, proxies=settings.proxies, origins=settings.origins, rate=rate)
     return make_service(
         workspace,
