@@ -13,6 +13,7 @@ SLACK_S = 5  # between the end of draining and the kill
 ARN = r"arn:aws[a-z-]*:{service}:[a-z0-9-]+:\d{{12}}:{rest}"
 NAME = r"[a-z](?!.*--)[a-z0-9-]{0,22}[a-z0-9]"  # a part of bucket, stack and load balancer names
 BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
+ORIGIN = r"https?://[a-z0-9._-]+(:\d{1,5})?"
 S3_URI = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+"
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html, "Task CPU and memory"
 MEMORY_MB_OF_CPU = {
@@ -71,6 +72,13 @@ class Ecs:
     stop_timeout_s: int = whole(2, 120, default=60)
     model: str = text("a model's name, or sagemaker:ENDPOINT", r"\S+", default="")  # "": the one in the image
     collection: str = text("a collection's name", r"\S.*", default="")
+    users_secret_arn: str = text(
+        "the ARN of a secret in Secrets Manager",
+        ARN.format(service="secretsmanager", rest=r"secret:[\w/+=.@-]+"),
+        default="",
+    )
+    origins: tuple[str, ...] = texts("origins such as https://example.com", ORIGIN)
+    log_queries: bool = yes_or_no(default=False)
     log_days: int = one_of(*LOG_DAYS, default=30)
     vpc_cidr: str = text(
         "a private IPv4 network of /16 to /24, such as 10.20.0.0/16", r"[\d.]+/\d+", default="10.20.0.0/16"
@@ -225,6 +233,10 @@ def _check_ecs(ecs: Ecs, region: str) -> None:
         )
     if (there := ecs.certificate_arn.split(":")[3]) != region:
         raise BadConfig(f"[ecs] certificate_arn is in {there}: expected one in {region}, where the load balancer is.")
+    if ecs.mode == "writer" and not ecs.users_secret_arn:
+        raise BadConfig(
+            "[ecs] users_secret_arn is missing: a writer needs users, because without sign-in nobody may add images."
+        )
     if ecs.drain_s + SLACK_S > ecs.stop_timeout_s:
         raise BadConfig(
             f"[ecs] drain_s = {ecs.drain_s}: expected at least {SLACK_S} seconds less than"

@@ -32,7 +32,7 @@ def up(config: Config, aws: Aws, say: Say, ask: Ask, *, wait: Wait, run: image.R
             made,
             network,
             image.publish(config.image, made.repository, aws, say, run),
-            release.publish(config.release, made.bucket, aws, say),
+            release.publish(config.release, made.bucket, aws, say) if section(config).mode == "readers" else "",
         ),
     )
     _warn_of_alarms(config, aws, say, ask)

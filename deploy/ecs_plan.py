@@ -26,8 +26,9 @@ def tell(config: Config, account: str, aws: Aws, say: stacks.Say, wait: stacks.W
     digest = image.find(config.image, name, aws)
     if not digest:
         say(f"Image: {config.image.source} would be pushed as {made.repository}:{config.image.tag}.")
-    address = config.release.uri
-    if config.release.path:
+    reads = section(config).mode == "readers"
+    address = config.release.uri if reads else ""
+    if config.release.path and reads:
         address, missing = release.compare(config.release, made.bucket, aws)
         say(f"Release: {address}, {len(missing)} files would be uploaded.")
     if not network:

@@ -61,6 +61,8 @@ def test_a_list_becomes_a_tuple() -> None:
         ("ecs", "log_days", 31, "expected one of 1, 3, 5, 7, 14, 30, "),
         ("ecs", "task_subnets", "subnet-0a1b2c3d", "expected a list of subnets such as subnet-0a1b2c3d."),
         ("ecs", "task_subnets", ["subnet"], "expected a list of subnets such as subnet-0a1b2c3d."),
+        ("ecs", "users_secret_arn", "sightline-users", "expected the ARN of a secret in Secrets Manager."),
+        ("ecs", "origins", ["a.example/"], "expected a list of origins such as https://example.com."),
         ("ecs", "nat_gateway", 1, "expected true or false."),
         (
             "ecs",
@@ -92,6 +94,7 @@ def test_a_wrong_value_is_named_with_its_form(section: str, key: str, value: obj
         ({"release": {"path": ".", "uri": "s3://bucket/releases/a"}}, "[release] path and uri are both there"),
         ({"ecs": {"memory_mb": 2048}}, "[ecs] memory_mb = 2048: expected one of 4096, 5120"),
         ({"deploy": {"region": "us-east-1"}}, "[ecs] certificate_arn is in eu-central-1: expected one in us-east-1"),
+        ({"ecs": {"mode": "writer"}}, "[ecs] users_secret_arn is missing: a writer needs users"),
         ({"ecs": {"drain_s": 58}}, "[ecs] drain_s = 58: expected at least 5 seconds less than stop_timeout_s = 60"),
         ({"ecs": {"min_tasks": 9}}, "[ecs] min_tasks = 9: expected no more than max_tasks = 6"),
         ({"sagemaker": {"min_instances": 5}}, "[sagemaker] min_instances = 5: expected no more than max_instances = 4"),

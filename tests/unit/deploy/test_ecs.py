@@ -1,6 +1,7 @@
 """The courses that `up`, `update`, `rollback` and `down` can take on ECS, each to its end."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from deploy.config import Config, checked
 from deploy.errors import Refused, SmokeFailed, StackFailed, Unfinished
 from tests.deploy_fakes import ACCOUNT, FakeAws, FakeEngine, Stack, course, event
 from tests.unit.deploy.test_config import document
+
+SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:sightline-users-AbCdEf"
 
 
 def configured(tag: str = "a", **sections: dict[str, Any]) -> Config:
@@ -423,6 +426,22 @@ def test_a_network_that_is_there_gets_no_stack(session: Session) -> None:
     assert list(session.aws.stacks) == ["sightline-base", "sightline-ecs"]
     assert session.service.parameters["LoadBalancerSubnets"] == "subnet-0a1b2c3d,subnet-0a1b2c3e"
     assert session.service.parameters["AssignPublicIp"] == "DISABLED"
+
+
+def test_readers_are_given_the_release_that_was_uploaded_and_a_writer_none(session: Session, tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_bytes(b"{}")
+    session.changing(ecs.up, configured(release={"path": str(tmp_path)}))
+    given = session.service.parameters
+    assert given["ReleaseBucket"] == f"sightline-{ACCOUNT}-eu-central-1"
+    assert f"{given['ReleasePrefix']}/manifest.json" in session.aws.objects
+    writer = {"mode": "writer", "users_secret_arn": SECRET}
+    session.changing(ecs.up, configured(release={"path": str(tmp_path)}, ecs=writer))
+    assert session.service.parameters["ReleaseBucket"] == ""
+
+
+def test_the_endpoint_that_encodes_is_the_only_one_a_task_may_ask(session: Session) -> None:
+    session.changing(ecs.up, configured(ecs={"model": "sagemaker:clip"}))
+    assert session.service.parameters["Endpoint"] == "clip"
 
 
 def test_plan_executes_nothing_and_leaves_no_change_set(running: Session) -> None:

@@ -12,6 +12,7 @@ from deploy.prices import Item, Price, find, of_ecs, of_what_stays, tell
 from tests.deploy_fakes import FakeAws
 from tests.unit.deploy.test_config import document
 
+SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:sightline-users-AbCdEf"
 HOURS = Item("Balancer", 730, "hours", "one", "AWSELB", "LoadBalancerUsage", {"productFamily": "Load Balancer"})
 
 
@@ -110,7 +111,12 @@ def test_readers_are_counted_with_the_least_tasks_and_their_network() -> None:
 
 
 def test_a_writer_is_one_task_and_without_a_nat_gateway_it_has_an_address() -> None:
-    items = {item.what: item for item in of_ecs(checked(document(ecs={"mode": "writer", "nat_gateway": False}), "ecs"))}
+    items = {
+        item.what: item
+        for item in of_ecs(
+            checked(document(ecs={"mode": "writer", "users_secret_arn": SECRET, "nat_gateway": False}), "ecs")
+        )
+    }
     assert items["Fargate CPU"].amount == 2 * 730
     assert items["Public addresses"].amount == 3 * 730
     assert "NAT gateway" not in items
