@@ -130,6 +130,7 @@ def test_a_worker_that_is_killed_is_replaced_and_its_file_reported(decoder: Deco
             doomed.result()
     assert decode(decoder, RED, background=True).width == 800
     assert victim not in decoder.pids
+    assert decoder.restarts == 1
 
 
 def test_a_worker_that_hangs_is_replaced_and_its_file_reported(decoder: Decoder) -> None:
@@ -144,6 +145,7 @@ def test_a_worker_that_hangs_is_replaced_and_its_file_reported(decoder: Decoder)
         assert neighbour.result().width == 800
     assert ended(victim)
     assert decode(decoder, RED).width == 800
+    assert decoder.restarts == 1
 
 
 def test_a_worker_that_died_idle_costs_no_picture(decoder: Decoder) -> None:
