@@ -35,7 +35,8 @@ from tests.unit.encoders.exports import write_export
 from ui.access import Access
 from ui.readiness import Readiness
 from ui.server import make_app
-from ui.service import Limits, make_service
+from ui.service import Front, Limits, make_service
+from ui.users_file import open_users
 
 # Near to far from "red" in the fake encoder's space, which is the mean colour.
 COLOURS = {
@@ -59,16 +60,16 @@ TINY, AWAY, NAMED = "onnx:immich-app/tiny", "onnx:immich-app/away", "onnx:immich
 
 
 @contextmanager
-def running_app(folder: Path, *, hub: str) -> Iterator[str]:
+def running_app(folder: Path, *, hub: str, users: str = "", under: str = "") -> Iterator[str]:
     """Yields the address. In a process of its own, because Gradio leaves warnings and sockets behind."""
-    command = [sys.executable, "-m", "tests.browser.running", str(folder), hub]
+    command = [sys.executable, "-m", "tests.browser.running", str(folder), hub, users, under]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True) as app:
         assert app.stdout is not None and app.stdin is not None
         yield app.stdout.readline().strip()
         app.terminate()
 
 
-def run(folder: Path, endpoint: str) -> None:
+def run(folder: Path, endpoint: str, users: str, under: str) -> None:
     library = LocalLibrary(folder / "data", write=True)
     fill(library, folder, FakeEncoder())
     labels = folder / "queries.csv"
@@ -118,7 +119,11 @@ def run(folder: Path, endpoint: str) -> None:
     )
     workspace.jobs.start()
     service = make_service(
-        workspace, access=Access(host="127.0.0.1"), limits=Limits(), readiness=Readiness(lambda: None)
+        workspace,
+        access=Access(host="127.0.0.1", users=open_users(users) if users else None),
+        limits=Limits(),
+        readiness=Readiness(lambda: None),
+        front=Front(root_path=under),
     )
     config = uvicorn.Config(make_app(service), log_level="warning", timeout_graceful_shutdown=1)
     listener = socket.create_server(("127.0.0.1", 0))
@@ -184,4 +189,4 @@ def picture_bytes(colour: tuple[int, int, int], format: str = "PNG") -> bytes:
 
 
 if __name__ == "__main__":
-    run(Path(sys.argv[1]), sys.argv[2])
+    run(Path(sys.argv[1]), *sys.argv[2:])

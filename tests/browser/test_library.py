@@ -141,11 +141,11 @@ def test_a_name_that_is_taken_is_refused_in_the_dialog(page: Page, address: str)
 def test_who_may_not_change_anything_sees_why(page: Page, address: str) -> None:
     def without_rights(route: Any) -> None:
         told = route.fetch().json()
-        route.fulfill(json={**told, "may_change": False})
+        route.fulfill(json={**told, "may_change": False, "why_not": "You are a viewer."})
 
     page.route("**/api/collections", without_rights)
     open_library(page, address)
-    expect(page.get_by_text("You can search here and not change anything")).to_be_visible()
+    expect(page.get_by_text("You are a viewer.")).to_be_visible()
     expect(page.get_by_role("button", name="New collection")).to_be_hidden()
     expect(page.get_by_role("button", name="Add pictures to colours")).to_have_count(0)
 

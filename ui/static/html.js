@@ -33,6 +33,7 @@ const PATHS = {
   file: "M5 3h7l3.5 3.5V17H5zM12 3v3.5h3.5",
   trash: "M4 6h12M8 6V4h4v2M5.5 6l.7 10.5h7.6L14.5 6",
   keyboard: "M2.5 5.5h15v9h-15zM5.5 8.3h.01M8.5 8.3h.01M11.5 8.3h.01M14.5 8.3h.01M6.5 11.8h7",
+  leave: "M8 4H4v12h4M8.5 10H17M13.5 6.5 17 10l-3.5 3.5",
   archive: "M3 4h14v3.5H3zM4.5 7.5V16h11V7.5M8.5 10.5h3",
 };
 

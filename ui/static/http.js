@@ -2,6 +2,13 @@
 
 const UNREACHABLE = { code: "unreachable", message: "No connection to Sightline: is it still running? Try again." };
 
+/** Where nobody is signed in any more; afterwards this page comes back as it is. */
+export function toSignIn() {
+  const base = new URL(".", document.baseURI).pathname;
+  const next = `/${location.pathname.slice(base.length)}${location.search}`;
+  location.assign(new URL(`sign-in?${new URLSearchParams({ next })}`, document.baseURI));
+}
+
 export async function request(method, address, body) {
   try {
     const response = await fetch(address, {
@@ -9,6 +16,7 @@ export async function request(method, address, body) {
       headers: body ? { "content-type": "application/json" } : {},
       body: body && JSON.stringify(body),
     });
+    if (response.status === 401) toSignIn();
     return await response.json();
   } catch {
     return { error: UNREACHABLE };

@@ -11,12 +11,8 @@ import { showView } from "./masthead.js";
 import { learnModels, modelNamed, titleOf, watchModels } from "./models.js";
 import { choose, learn, notify, search, session } from "./session.js";
 
-const REFUSED =
-  "You can search here and not change anything, because this server is reached from elsewhere and has no sign-in. " +
-  "Collections are made and filled on its own machine.";
-
 let view = null; // the mounted element
-let known = { collections: [], models: [], may_change: false, limits: {} };
+let known = { collections: [], models: [], may_change: false, why_not: null, limits: {} };
 let adding = null; // the collection whose panel is open
 
 export function mount(element) {
@@ -54,7 +50,7 @@ async function refresh() {
   if (!answer.error) known = answer;
   const refused = view.querySelector(".refused");
   refused.hidden = !answer.error && known.may_change;
-  refused.querySelector("span").textContent = answer.error ? answer.error.message : REFUSED;
+  refused.querySelector("span").textContent = answer.error ? answer.error.message : known.why_not;
   view.querySelector("[data-create]").hidden = !known.may_change;
   view.querySelector(".own").hidden =
     !known.may_change || known.collections.some((collection) => !collection.read_only);

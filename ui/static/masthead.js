@@ -21,6 +21,7 @@ export function mount(element) {
   keys.addEventListener("click", (event) => event.target === keys && keys.close());
   select.addEventListener("change", () => choose(select.value));
   watch(["about", "query"], () => showCollections(element, select));
+  watch(["about"], () => showWho(element.querySelector(".signed-in")));
   document.addEventListener("click", (event) => {
     const tab = event.target.closest("#views [role=tab][data-tab-id]");
     if (tab) look(tab.dataset.tabId);
@@ -43,6 +44,15 @@ function showCollections(element, select) {
     ...collections.map(({ name, count }) => h("option", { value: name }, `${name} · ${count.toLocaleString("en")}`)),
   );
   select.value = session.query.collection;
+}
+
+function showWho(form) {
+  const { name, role } = session.rights;
+  form.hidden = !name;
+  document.body.classList.toggle("is-signed-in", !!name);
+  if (!name) return;
+  form.querySelector("span").textContent = name;
+  form.querySelector("button").title = `Sign out ${name} (${role})`;
 }
 
 let ending = 0;

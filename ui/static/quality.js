@@ -16,6 +16,7 @@ const OUTDATED = "The collection has changed since: evaluate again to judge it a
 let view = null; // the mounted element
 let shown = null; // {collection, report, has_labels} as the server told it
 let mayChange = false;
+let whyNot = null;
 let polling = false;
 let news = false; // a run was asked for that has not been seen to finish
 
@@ -52,6 +53,7 @@ async function refresh() {
   ]);
   if (name !== collection()) return;
   mayChange = !!rights.may_change;
+  whyNot = rights.why_not;
   if (answer.error) {
     fail(answer.error.message || "No connection to Sightline: is it still running?");
     return showReport({ report: null, problem: answer.error });
@@ -133,7 +135,7 @@ function empty() {
         h("button", { type: "button", class: "button", onclick: choose }, "Choose a file"),
         h("span", {}, "or drop it here"),
       ),
-    !mayChange && h("p", {}, "You can look at reports here and not make one: this server is reached from elsewhere."),
+    !mayChange && h("p", {}, `You can look at reports here and not make one. ${whyNot ?? ""}`),
   );
 }
 

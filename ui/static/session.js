@@ -1,6 +1,7 @@
 // What the page is about at this moment: query, answer, selection, the open item; and the one way from query to answer.
 
 import { fromAddress, toAddress } from "./address.js";
+import { request } from "./http.js";
 
 const PAGE = 60; // hits asked for at once
 const MOST = 1000; // hits that one query can give
@@ -8,6 +9,7 @@ const LOOK_MS = 700; // whether a model has been loaded
 
 export const session = {
   about: null, // collections, fields, examples: what handlers.about says
+  rights: { may_change: false }, // of who looks: name, role, may_change, why_not
   query: { ...fromAddress(location.search), ...history.state?.query },
   answer: null, // hits so far, and what was said about them
   status: "starting", // loading | more | ready | error
@@ -46,12 +48,18 @@ export async function start(functions) {
 
 /** Asks the server; an answer is never an exception: `{error: {code, message}}` says what went wrong. */
 export async function ask(name, asked) {
-  return (await server[name](asked)) ?? { error: { code: "unreachable", message: "" } };
+  const answer = await server[name](asked);
+  if (!answer) await request("GET", "api/me"); // which leads to the sign-in where that is the reason
+  return answer ?? { error: { code: "unreachable", message: "" } };
 }
 
 /** Learns about the collection of the query: its fields and examples, and the other collections. */
 export async function learn() {
-  const about = await ask("about", { collection: session.query.collection });
+  const [about, rights] = await Promise.all([
+    ask("about", { collection: session.query.collection }),
+    request("GET", "api/me"),
+  ]);
+  if (!rights.error) session.rights = rights;
   session.about = about.error ? { collections: [], fields: {}, examples: [], is_bundled: false } : about;
   session.query.collection = about.collection ?? session.query.collection;
   changed("about", "query");

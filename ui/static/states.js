@@ -67,6 +67,7 @@ function welcome() {
 }
 
 const anotherModel = () =>
+  session.rights.may_change &&
   h("button", { type: "button", class: "text-button", onclick: () => toLibrary("create") }, "Use another model");
 
 const card = (drawing, title, text, ...actions) =>
@@ -86,8 +87,10 @@ function emptyCollection() {
   return card(
     "picture",
     "No pictures yet",
-    `The collection “${name}” is empty. Add files, a folder or a zip, and search them while they are read.`,
-    button("Add pictures", () => toLibrary("add")),
+    session.rights.may_change
+      ? `The collection “${name}” is empty. Add files, a folder or a zip, and search them while they are read.`
+      : `The collection “${name}” is empty. ${session.rights.why_not ?? ""}`,
+    session.rights.may_change && button("Add pictures", () => toLibrary("add")),
   );
 }
 
@@ -128,7 +131,8 @@ const isMissing = () => session.about.model?.state === "needs_download";
 function missingModel() {
   const { name } = session.about.model;
   const place = h("p", { class: "card-actions" });
-  offerDownload(place, name, refresh);
+  if (session.rights.may_change) offerDownload(place, name, refresh);
+  else place.append(h("span", {}, session.rights.why_not ?? ""));
   const said = `“${session.query.collection}” was made with ${name}`;
   if (isBlank())
     return h(
