@@ -113,6 +113,18 @@ def test_an_answer_is_exactly_what_the_contract_says(client: TestClient) -> None
     }
 
 
+def test_lines_are_answered_by_lines_and_a_bad_one_by_an_error_in_its_place(client: TestClient) -> None:
+    sent = b'{"query": "red", "top_k": 1}\n{"embed": {"texts": ["red"]}}\n{"query": "blue", "top_k": 1}\n'
+    answer = client.post("/api/search", content=sent, headers={"content-type": "application/jsonlines"})
+    assert answer.headers["content-type"] == "application/jsonlines"
+    first, bad, last = (json.loads(line) for line in answer.content.splitlines())
+    assert [(hit["id"], hit["thumb"]) for hit in first["hits"]] == [
+        ("red", "/thumb/red?collection=colours&v=000000000000")
+    ]
+    assert bad["error"]["code"] == "unknown_field"
+    assert [hit["id"] for hit in last["hits"]] == ["blue"]
+
+
 @pytest.mark.parametrize(
     ("query", "first"),
     [
@@ -856,6 +868,8 @@ def test_the_description_names_every_route_of_the_contract(client: TestClient) -
     assert {(path, method) for path, methods in paths.items() for method in methods} == {
         ("/healthz", "get"),
         ("/ping", "get"),
+        ("/metrics", "get"),
+        ("/api/me", "get"),
         ("/api/search", "post"),
         ("/api/embed", "post"),
         ("/thumb/{id}", "get"),

@@ -1,6 +1,7 @@
 import json
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from starlette.testclient import TestClient
 from search.query import parse_request
 from search.workspace import Workspace
 from tests.contract.served import open_workspace, picture
+from tests.stored import wait_until_indexed
 from ui.access import Access
 from ui.metrics import Metrics
 from ui.readiness import Readiness
@@ -104,6 +106,14 @@ def test_what_a_picture_ended_and_what_the_index_lacks_are_told(workspace: Works
     assert value(found, "decoder_restarts_total") == workspace.decoder.restarts
     assert value(found, "work_held", pool="searches") == 0
     assert not [labels for name, labels in found if name == "index_lag"]  # nothing is kept in Chroma here
+
+
+def test_what_chroma_lacks_of_a_collection_is_told(tmp_path: Path) -> None:
+    with closing(open_workspace(tmp_path)) as opened:
+        metrics = Metrics(opened, pools={}, is_ready=lambda: True)
+        opened.library.start_index()
+        wait_until_indexed(opened.engine().collection)
+        assert b'\nsightline_index_lag{collection="colours"} 0.0\n' in metrics.text()
 
 
 def test_a_batch_is_counted_by_its_lines(client: TestClient) -> None:
