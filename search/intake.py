@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from search.errors import EndpointUnavailable, ModelError, shown
+from search.errors import EndpointUnavailable, ModelError, ModelNotFound, ModelRefused, shown
 from search.images.decoder import Decoded
 from search.progress import Fate, Tally
 from search.readahead import Prepared
@@ -67,8 +67,8 @@ class Intake:
         started = time.monotonic()
         try:
             rows = self._encoder.encode_images(np.stack([decoded.pixels for decoded in new.values()]))
-        except EndpointUnavailable:
-            raise  # nor would it answer for each by itself
+        except (EndpointUnavailable, ModelNotFound, ModelRefused):
+            raise  # an endpoint that is gone, whatever the picture
         except ModelError as error:
             if len(new) == 1:
                 return dict.fromkeys(new, error)

@@ -17,7 +17,9 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from starlette.testclient import TestClient
 
 from search.errors import ModelDamaged
@@ -34,6 +36,7 @@ from ui.service import Limits, make_service, serve_limits
 
 ROOT = Path(__file__).parents[2]
 LINES = {"content-type": "application/jsonlines"}
+WORDS_OF = ("red", "green", "blue")
 ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
 
 
@@ -104,6 +107,27 @@ def test_an_invocation_can_embed(client: TestClient) -> None:
     image = base64.b64encode(picture("red")).decode()
     answer = client.post("/invocations", json={"embed": {"texts": ["green"], "images": [image]}}).json()
     assert answer["embeddings"] == {"texts": [[0, 1, 0]], "images": [pytest.approx([1, 0, 0], abs=1e-4)]}
+
+
+def test_pictures_are_embedded_together_and_equal_ones_once(client: TestClient, workspace: Workspace) -> None:
+    runs: list[int] = []
+    encoder = workspace.engine().encoder
+
+    class Watching(FakeEncoder):
+        def encode_images(self, pixels: NDArray[np.uint8]) -> Embeddings:
+            runs.append(len(pixels))
+            return super().encode_images(pixels)
+
+    workspace.engine().encoder = Watching()
+    try:
+        names = ["red", "green", "red", "blue"]
+        images = [base64.b64encode(picture(name, size=(20, 20), kind="BMP")).decode() for name in names]
+        answer = client.post("/invocations", json={"embed": {"images": images}}).json()
+    finally:
+        workspace.engine().encoder = encoder
+    assert runs == [3]
+    rows = np.array(answer["embeddings"]["images"])
+    assert [WORDS_OF[int(row.argmax())] for row in rows] == names
 
 
 def test_embed_stands_alone(client: TestClient) -> None:

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from search.errors import DiskFull, ModelError, SourceError
+from search.errors import DiskFull, EndpointUnavailable, ModelError, ModelNotFound, ModelRefused, SourceError
 from search.images.decoder import Decoder
 from search.indexing import Report, index
 from search.progress import Progress
@@ -337,6 +337,23 @@ def test_a_model_that_fails_on_everything_stops_the_run(collection: Collection, 
     with pytest.raises(ModelError, match="gone"):
         run(encoder=Broken())
     assert len(collection) == 0
+
+
+@pytest.mark.parametrize("kind", [EndpointUnavailable, ModelNotFound, ModelRefused])
+def test_an_endpoint_that_is_gone_stops_the_run_at_its_first_refusal(
+    collection: Collection, run: Run, kind: type[ModelError]
+) -> None:
+    class Gone(FakeEncoder):
+        asked = 0
+
+        def encode_images(self, pixels: NDArray[np.uint8]) -> Embeddings:
+            self.asked += 1
+            raise kind("The endpoint is gone.")
+
+    encoder = Gone()
+    with pytest.raises(kind, match="gone"):
+        run(encoder=encoder)
+    assert encoder.asked == 1
 
 
 def test_an_embedding_that_is_none_is_listed_and_the_others_are_kept(collection: Collection, run: Run) -> None:
