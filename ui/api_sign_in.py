@@ -55,7 +55,7 @@ async def sign_in(request: Request) -> Response:
         session = await service.sign_in.session(name, password, address=caller.address)
         if session is None:
             raise NotAllowed(
-                "That name and password do not fit. Check both; an editor of the users file can set another."
+                "That name and password do not fit. Check both; whoever runs this server can set another password."
             )
     except SearchError as error:
         answer = error_response(error, request.scope)

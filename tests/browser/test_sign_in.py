@@ -141,3 +141,19 @@ def test_the_sign_in_has_no_serious_violation(someone: BrowserContext, guarded: 
     sign_in(page, "nobody", "wrong horse battery")
     expect(page.get_by_role("alert")).to_be_visible()
     assert serious(page) == []
+
+
+@pytest.mark.parametrize("someone", [{"viewport": {"width": 390, "height": 800}}], indirect=True, ids=["phone"])
+def test_signing_out_has_room_on_a_phone(someone: BrowserContext, guarded: str, request: pytest.FixtureRequest) -> None:
+    page = someone.new_page()
+    page.goto(guarded)
+    sign_in(page, "ada")
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+    if folder := os.environ.get("PICTURES_OF_SIGN_IN"):
+        page.screenshot(path=Path(folder) / "signed-in.png")
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    tab = page.get_by_role("tab", name="Quality").bounding_box()
+    chooser = page.get_by_role("combobox", name="Collection").bounding_box()
+    assert tab is not None
+    assert chooser is not None
+    assert tab["x"] + tab["width"] <= chooser["x"]

@@ -1,5 +1,6 @@
 // Pictures from outside, dropped, pasted or chosen, and results dragged onto the box: all become parts of the query.
 
+import { toSignIn } from "./http.js";
 import { addItems, addParts, notify, session } from "./session.js";
 
 export const ITEM = "application/x-sightline-item"; // what a dragged result carries
@@ -75,6 +76,7 @@ async function send(file) {
   try {
     // The server looks at the bytes whatever they are called; it only wants to be told that they are a picture.
     const response = await fetch(address, { method: "POST", body: file, headers: { "content-type": "image/jpeg" } });
+    if (response.status === 401) toSignIn();
     return await response.json();
   } catch {
     return { error: { message: `“${file.name}” could not be sent: no connection to the server. Try again.` } };
