@@ -265,7 +265,8 @@ def build(settings: Settings, join: "Join", *, holder: "Callable[[], Holder | No
         python app.py ui --open
         PORT=9000 SIGHTLINE_DATA_DIR=~/sightline python app.py ui
 
-        Listening wider than this machine (SIGHTLINE_HOST=0.0.0.0), everybody may search and nobody may change anything.
+        Listening wider than this machine (SIGHTLINE_HOST=0.0.0.0), everybody may search and nobody may change anything;
+        with a users file (SIGHTLINE_AUTH, `user add`) whoever signs in may.
         """
         from ui.listen import leave
         from ui.logs import log_to_stderr
