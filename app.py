@@ -6,6 +6,7 @@ import threading
 from functools import partial
 from pathlib import Path
 
+from pocket.card import card_of
 from search.choices import choices
 from search.encoders.hub import Hub
 from search.errors import ModelNotFound
@@ -21,7 +22,7 @@ QUERIES = HERE / "pocket" / "queries.csv"
 
 
 def join(settings: Settings, *, write: bool) -> Workspace:
-    """Everything a face needs. `write`: take the data folder's lock. Raises: StoreBusy, ModelNotFound."""
+    """What a face needs. `write`: take the data folder's lock. Raises: StoreBusy, ModelNotFound, ReleaseDamaged."""
     from search.encoders.load import load_encoder
     from search.images.decoder import Decoder
     from search.jobs import Jobs
@@ -29,8 +30,12 @@ def join(settings: Settings, *, write: bool) -> Workspace:
     from search.memory import available_bytes
     from search.speeds import Speeds
     from store.library import open_library
+    from store.release import open_release
     from store.sources import open_sources
+    from ui.released import released
 
+    if settings.release:
+        return released(open_release(settings.release, cache=settings.data_dir / "releases"), open_library, settings)
     models_dir, named, exports = settings.data_dir / "models", models_of(settings), threading.Lock()
     if (usual := named.state(settings.model)).state == "unknown":
         raise ModelNotFound(f"SIGHTLINE_MODEL can't be used. {usual.note}")
@@ -68,6 +73,7 @@ def join(settings: Settings, *, write: bool) -> Workspace:
         speeds=Speeds(models_dir, named.measure),
         reports_dir=settings.data_dir / "reports",
         labels={GALLERY: QUERIES},
+        embeds_with=settings.model,
     )
 
     if write:
@@ -94,25 +100,22 @@ def models_of(settings: Settings) -> Models:
     return Models(settings.data_dir / "models", bundled=BUNDLED_MODEL, hub=Hub(offline=settings.offline))
 
 
-def card_of(encoder: Encoder) -> str:
-    """The bundled model's table of measures, for any encoder."""
-    from pocket.evaluate import as_text, evaluate
-
-    return as_text(evaluate(encoder))
-
-
 def main() -> None:
     try:
         settings = read_settings(os.environ)
     except BadSetting as error:
         sys.exit(str(error))
     from store.lock import read_holder
+    from store.release import build_release, open_release
     from ui.commands import Bundled, build, told
     from ui.model_command import model_commands
+    from ui.release_command import release_commands
 
     holder = partial(read_holder, settings.data_dir)
     commands = build(settings, join, holder=holder, bundled=Bundled(GALLERY, QUERIES, card=card_of))
     commands.add_typer(model_commands(settings, models_of, told, join, holder), name="model")
+    opening = partial(open_release, cache=settings.data_dir / "releases")
+    commands.add_typer(release_commands(settings, told, join, build_release, opening, HERE), name="release")
     commands(["ui"] if settings.in_space and len(sys.argv) == 1 else None)  # a Space gives no arguments
 
 

@@ -45,6 +45,7 @@ class Settings:
     origins: tuple[str, ...] = field(default=())  # whose pages may ask the API from a browser
     root_path: str = ""  # that a load balancer serves it under, such as /sightline
     proxies: Proxies = 0  # whose word on the caller is believed
+    release: str = ""  # a folder or .tar.gz that is served in place of the data folder; "": none
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -67,6 +68,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         "origins": _origins,
         "root_path": _root_path,
         "proxies": _proxies,
+        "release": _text,
     }
     known = {PREFIX + name.upper(): name for name in readers}
     for variable in environment:

@@ -1,9 +1,7 @@
 """Answers queries over one collection with its encoder; it owns the way from parts to hits and no storage."""
 
 import hashlib
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -11,8 +9,9 @@ from typing import Literal
 import numpy as np
 
 from search import ranking
+from search.embedder import Embedder, stacked
 from search.errors import BadQuery, EncoderMismatch, ItemNotFound, UnknownField
-from search.images.decoder import Decoded, Decoder
+from search.images.decoder import Decoder
 from search.kept_images import KeptImage, KeptImages
 from search.query import checked, to_vector
 from search.types import (
@@ -29,9 +28,7 @@ from search.types import (
     Where,
 )
 
-QUERY_DEADLINE_S = 2.0  # for decoding one picture of a query: a person waits for it
 NAMED_FIELDS = 20  # in an error
-CACHED_EMBEDDINGS = 2_000  # 2,000 × 512 × 4 bytes = 4 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +62,9 @@ class SearchEngine:
             )
         self.collection = collection
         self.encoder = encoder
+        self.embedder = Embedder(encoder, decoder=decoder, observer=observer)
         self._decoder = decoder
         self._kept = kept
-        self.observer = observer
-        self._cache: OrderedDict[str, Embedding] = OrderedDict()
-        self._cache_lock = threading.Lock()
         self._ordinary: Embeddings | None = None  # (words, dim)
         self._least: tuple[Embeddings, float] | None = None  # of a background
 
@@ -112,8 +107,8 @@ class SearchEngine:
             weak=weak,
             size=size,
         )
-        if self.observer:
-            self.observer.searched(answer)
+        if self.embedder.observer:
+            self.embedder.observer.searched(answer)
         return answer
 
     def vector(self, query: Query) -> Embedding:
@@ -152,36 +147,11 @@ class SearchEngine:
         known = self._kept.get(hash)
         if known is not None:
             return known
-        decoded = self._decoded(data, name=name)
-        self._remember(f"image:{hash}", self.encoder.encode_images(decoded.pixels[np.newaxis])[0])
+        decoded = self.embedder.decode(data, name=name)
+        self.embedder.remember(f"image:{hash}", self.encoder.encode_images(decoded.pixels[np.newaxis])[0])
         kept = KeptImage(hash=hash, data=data, thumbnail=decoded.thumbnail, width=decoded.width, height=decoded.height)
         self._kept.keep(kept)
         return kept
-
-    def embed_texts(self, texts: Sequence[str]) -> Embeddings:
-        """float32 (len(texts), dim), in the order given; recent ones come from the cache."""
-        found = {text: self._cached(f"text:{text}") for text in texts}
-        new = [text for text, embedding in found.items() if embedding is None]
-        if new:
-            for text, embedding in zip(new, self.encoder.encode_texts(new), strict=True):
-                found[text] = self._remember(f"text:{text}", embedding)
-        if self.observer and found:
-            self.observer.encoded("text", new=len(new), cached=len(found) - len(new))
-        return _stacked([found[text] for text in texts], self.encoder.dim)
-
-    def embed_images(self, images: Sequence[bytes]) -> Embeddings:
-        """float32 (len(images), dim), in the order given. Raises: BadImage for the first that can't be used."""
-        keys = [f"image:{hashlib.sha256(data).hexdigest()}" for data in images]
-        found = {key: self._cached(key) for key in keys}
-        new = {
-            key: self._decoded(data, name=f"Image {n}").pixels
-            for n, (key, data) in enumerate(zip(keys, images, strict=True), 1)
-            if found[key] is None
-        }
-        if new:
-            for key, embedding in zip(new, self.encoder.encode_images(np.stack([*new.values()])), strict=True):
-                found[key] = self._remember(key, embedding)
-        return _stacked([found[key] for key in keys], self.encoder.dim)
 
     def _least_usual(self, background: Embeddings) -> float:
         """A collection gives the same background until it changes, so this costs nothing on most searches."""
@@ -194,11 +164,11 @@ class SearchEngine:
 
     def _embed(self, parts: Sequence[Part]) -> Embeddings:
         """(len(parts), dim)"""
-        texts = self.embed_texts([part.text for part in parts if part.text is not None])
+        texts = self.embedder.embed_texts([part.text for part in parts if part.text is not None])
         in_order = iter(texts)
         ids = [part.id for part in parts if part.id is not None]
         items = self.collection.embeddings(ids) if ids else {}
-        return _stacked(
+        return stacked(
             [next(in_order) if part.text is not None else self._embed_example(part, items) for part in parts],
             self.encoder.dim,
         )
@@ -209,43 +179,15 @@ class SearchEngine:
                 raise ItemNotFound(f'The query names the item "{part.id}", which is not in this collection.')
             return items[part.id]
         if part.image is not None:
-            return self._embed_image(part.image, name="The query's picture")
+            return self.embedder.embed_image(part.image, name="The query's picture")
         hash = part.image_hash or ""
-        embedding = self._cached(f"image:{hash}")
+        embedding = self.embedder.cached(f"image:{hash}")
         if embedding is not None:
             return embedding
         kept = self._kept.get(hash)
         if kept is None:
             raise BadQuery("The query's picture is no longer held here: add it again.")
-        return self._embed_image(kept.data, name="The query's picture")
-
-    def _embed_image(self, data: bytes, *, name: str) -> Embedding:
-        key = f"image:{hashlib.sha256(data).hexdigest()}"
-        embedding = self._cached(key)
-        if self.observer:
-            self.observer.encoded("image", new=int(embedding is None), cached=int(embedding is not None))
-        if embedding is None:
-            decoded = self._decoded(data, name=name)
-            embedding = self._remember(key, self.encoder.encode_images(decoded.pixels[np.newaxis])[0])
-        return embedding
-
-    def _decoded(self, data: bytes, *, name: str) -> Decoded:
-        return self._decoder.decode(data, preprocess=self.encoder.preprocess, name=name, deadline_s=QUERY_DEADLINE_S)
-
-    def _cached(self, key: str) -> Embedding | None:
-        with self._cache_lock:
-            embedding = self._cache.get(key)
-            if embedding is not None:
-                self._cache.move_to_end(key)
-            return embedding
-
-    def _remember(self, key: str, embedding: Embedding) -> Embedding:
-        with self._cache_lock:
-            self._cache[key] = embedding
-            self._cache.move_to_end(key)
-            if len(self._cache) > CACHED_EMBEDDINGS:
-                self._cache.popitem(last=False)
-        return embedding
+        return self.embedder.embed_image(kept.data, name="The query's picture")
 
 
 def check_fields(collection: Collection, where: Where) -> None:
@@ -263,8 +205,3 @@ def check_fields(collection: Collection, where: Where) -> None:
 def _is_text(query: Query) -> bool:
     """Only what is asked in words alone is measured with words; a subtraction changes the scale."""
     return all(part.text is not None and part.weight > 0 for part in query.parts)
-
-
-def _stacked(rows: Sequence[Embedding | None], dim: int) -> Embeddings:
-    held = [row for row in rows if row is not None]
-    return np.stack(held) if held else np.empty((0, dim), np.float32)

@@ -6,7 +6,7 @@ SearchError
 ├── SourceError
 ├── StorageError        StorageNotFound · StorageRefused · StorageUnreachable · StorageConflict
 ├── CollectionError     CollectionNotFound · CollectionExists · EncoderMismatch · ReadOnly · StoreBusy
-│                       StoreUnavailable · DiskFull
+│                       StoreUnavailable · DiskFull · ReleaseDamaged
 ├── JobNotFound
 ├── ModelError          ModelNotFound · ModelDamaged · ModelNotDownloaded · ModelInUse · ModelRefused
 │                       HubUnreachable · EndpointUnavailable
@@ -124,6 +124,12 @@ class StoreUnavailable(CollectionError):
 
 class DiskFull(CollectionError):
     code = "disk_full"
+
+
+class ReleaseDamaged(CollectionError):
+    """A release that is not what its manifest says, or is none."""
+
+    code = "release_damaged"
 
 
 class JobNotFound(SearchError):

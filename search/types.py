@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Literal, Protocol
+from typing import Any, BinaryIO, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -248,11 +248,37 @@ class Collection(Protocol):
 
     def failures(self) -> list[Failure]: ...
 
+    def snapshot(self, into: Path, *, model: str) -> int:
+        """Writes it as it is now to a new collection folder that is made in one way: no originals, no failures, no
+        places of this machine. `model`: what its encoder is called there. Returns how many thumbnails there are."""
+        ...
+
     def health(self) -> dict[str, Scalar]:
         """rows, via, index ("ready", "building", "down", "off"), watermark, sequence."""
         ...
 
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A model, and mostly a collection that it embedded, shipped together; `told` is the whole manifest."""
+
+    folder: Path
+    name: str
+    model: str  # what the encoder is called
+    fingerprint: str
+    dim: int
+    collection: str | None  # its name; None: a model alone
+    told: Mapping[str, Any]
+
+    @property
+    def model_dir(self) -> Path:
+        return self.folder / "model"
+
+    @property
+    def collection_dir(self) -> Path:
+        return self.folder / "collection"
 
 
 class Holder(Protocol):

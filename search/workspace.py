@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from search.choices import ModelChoice
+from search.embedder import Embedder
 from search.encoders.removal import Removed
 from search.engine import SearchEngine
 from search.errors import Busy, CollectionNotFound, ModelInUse, ReadOnly
@@ -53,6 +54,7 @@ class Workspace:
         speeds: Speeds | None = None,
         reports_dir: Path | None = None,
         labels: Mapping[str, Path] | None = None,
+        embeds_with: str = "pocket",
     ) -> None:
         """`size_of`: a model's bytes in memory; `available`: the memory that is free, None where there is no limit.
 
@@ -60,6 +62,7 @@ class Workspace:
 
         `configured` (SIGHTLINE_COLLECTION) answers where no collection is named, else `default` or the first.
         `labels`: by collection the labelled queries that come with it; without `reports_dir` nothing is evaluated.
+        `embeds_with`: the model that embeds where there is no collection.
         """
         self.library = library
         self.decoder = decoder
@@ -72,11 +75,13 @@ class Workspace:
             load=self.encoder,
             create=lambda name, model, description: self.create(name, model=model, description=description),
         )
+        self.embeds_with = embeds_with
         self._models = tuple(models)
         self._default = default
         self._configured = configured
         self._named = named
         self._engines: dict[str, SearchEngine] = {}
+        self._alone: Embedder | None = None
         self._lock = threading.Lock()  # guards it
         self._observer: Observer | None = None
         self._choosing = threading.Lock()  # held while a model becomes a collection's, or goes
@@ -100,6 +105,8 @@ class Workspace:
 
     def open(self, name: str | None = None) -> Collection:
         """Raises: CollectionNotFound."""
+        if not name and not self._configured and not self.library.list():
+            raise CollectionNotFound("There is no collection here, so nothing can be searched; it can embed.")
         if name or not self._configured:
             return self.library.open(name or self.default)
         try:
@@ -134,12 +141,24 @@ class Workspace:
         with self._lock:
             self._observer = observer
             for engine in self._engines.values():
-                engine.observer = observer
+                engine.embedder.observer = observer
+            if self._alone:
+                self._alone.observer = observer
 
     def in_use(self) -> list[Collection]:
         """Those that were searched, or indexed into, since the start."""
         with self._lock:
             return [engine.collection for engine in self._engines.values()]
+
+    def embedder(self, name: str | None = None) -> Embedder:
+        """What embeds for a collection; where there is none at all, by the model that is set. Raises: as `engine`."""
+        if name or self.library.list():
+            return self.engine(name).embedder
+        encoder = self.encoder(self.embeds_with)
+        with self._lock:
+            if self._alone is None or self._alone.encoder is not encoder:
+                self._alone = Embedder(encoder, decoder=self.decoder, observer=self._observer)
+            return self._alone
 
     def encoder(self, model: str) -> Encoder:
         """Downloads nothing. Raises: ModelNotFound, ModelNotDownloaded, ModelDamaged, ModelError."""

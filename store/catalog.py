@@ -18,7 +18,7 @@ import numpy as np
 
 from search.errors import ReadOnly, StoreUnavailable
 from search.types import Embedding, Embeddings, Failure, Record, Scalar, Where
-from store.database import Mode, connect, one, run, sqlite_errors
+from store.database import Mode, connect, copy, one, run, sqlite_errors
 from store.filters import Sql, storable, where_sql
 from store.vectors import checksum, pack, unpack
 
@@ -271,6 +271,16 @@ class Catalog:
                     if len(values) < MOST_VALUES:
                         values.append(kind == "true" if kind in ("true", "false") else value)
         return found
+
+    def hashes(self) -> list[str]:
+        """The content hashes of all records, each once."""
+        with self._reader() as connection:
+            found = connection.execute("SELECT DISTINCT content_hash FROM records ORDER BY content_hash")
+            return [hash for (hash,) in found]
+
+    def copy(self, into: Path) -> None:
+        """Writes it to a new file, fit to ship."""
+        copy(self._path, into, mode=self._mode)
 
     def state(self, name: str) -> Any:
         with self._reader() as connection:

@@ -3,7 +3,8 @@
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
@@ -274,6 +275,16 @@ class StoredCollection:
 
     def failures(self) -> list[Failure]:
         return self._catalog.failures()
+
+    def snapshot(self, into: Path, *, model: str) -> int:
+        with files.disk_errors("the copy of the collection"):
+            (into / "thumbs").mkdir(parents=True)
+        self._catalog.copy(into / CATALOG)
+        manifest.write(into, replace(self._info, model=model))
+        copied = Catalog(into / CATALOG, mode="immutable", dim=self._info.dim)
+        with closing(copied):
+            hashes = copied.hashes()
+        return sum(files.copy_thumbnail(self._folder, into, content_hash) for content_hash in hashes)
 
     def health(self) -> dict[str, Scalar]:
         return {

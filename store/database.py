@@ -31,16 +31,23 @@ INSERT INTO state VALUES ('sequence', 0), ('watermark', 0), ('token', '');
 
 
 def connect(path: Path, *, mode: Mode) -> sqlite3.Connection:
-    if mode == "read" and not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists():
-        mode = "immutable"  # a log can't be made there, and none is in use
-    options = {"write": "mode=rw", "read": "mode=ro", "immutable": "mode=ro&immutable=1"}[mode]
     connection = sqlite3.connect(
-        f"file:{quote(str(path))}?{options}", uri=True, isolation_level=None, check_same_thread=False
+        _uri(path, _options(path, mode)), uri=True, isolation_level=None, check_same_thread=False
     )
     if mode == "write":
         connection.execute("PRAGMA synchronous = FULL")
     connection.create_function("holds", 2, holds, deterministic=True)
     return connection
+
+
+def _options(path: Path, mode: Mode) -> str:
+    if mode == "read" and not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists():
+        mode = "immutable"  # a log can't be made there, and none is in use
+    return {"write": "mode=rw", "read": "mode=ro", "immutable": "mode=ro&immutable=1"}[mode]
+
+
+def _uri(path: Path, options: str) -> str:
+    return f"file:{quote(str(path))}?{options}"
 
 
 def create(path: Path) -> None:
@@ -65,6 +72,35 @@ def finish(path: Path) -> None:
             connection.execute("VACUUM")
         finally:
             connection.close()
+
+
+def copy(path: Path, into: Path, *, mode: Mode) -> None:
+    """A new catalog with the same records, embeddings and numbers, fit to ship: equal ones make equal bytes.
+
+    What only this machine knows stays behind: failures, what Chroma holds, and where sources lie.
+    """
+    create(into)
+    with sqlite_errors():
+        connection = sqlite3.connect(_uri(into, "mode=rw"), uri=True, isolation_level=None)
+        try:
+            connection.execute(
+                "ATTACH ? AS original", (_uri(path, _options(path, "read" if mode == "write" else mode)),)
+            )
+            connection.execute("BEGIN")
+            connection.execute("INSERT INTO records SELECT * FROM original.records ORDER BY seq")
+            connection.execute("INSERT INTO embeddings SELECT * FROM original.embeddings ORDER BY seq")
+            connection.execute(
+                "INSERT INTO sources SELECT name, CASE WHEN substr(root, 1, 1) = x'2f' THEN NULL ELSE root END"
+                " FROM original.sources ORDER BY name"
+            )
+            connection.execute(
+                "UPDATE state SET value = (SELECT value FROM original.state WHERE name = 'sequence')"
+                " WHERE name = 'sequence'"
+            )
+            connection.execute("COMMIT")
+        finally:
+            connection.close()
+    finish(into)
 
 
 @contextmanager

@@ -106,6 +106,12 @@ def read_thumbnail(folder: Path, content_hash: str) -> bytes | None:
     return None
 
 
+def copy_thumbnail(folder: Path, into: Path, content_hash: str) -> bool:
+    """Whether there was one."""
+    data = read_thumbnail(folder, content_hash)
+    return data is not None and bool(write_thumbnails(into, {content_hash: data}))
+
+
 def remove_thumbnails(folder: Path, content_hashes: list[str]) -> None:
     for content_hash in content_hashes:
         with suppress(OSError):

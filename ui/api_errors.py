@@ -73,6 +73,7 @@ STATUS: Mapping[type[errors.SearchError], int] = {
     SignInUnavailable: 503,
     Stopping: 503,
     errors.StoreUnavailable: 503,
+    errors.ReleaseDamaged: 503,
     errors.ModelError: 503,
     errors.TimedOut: 504,
     errors.DiskFull: 507,

@@ -27,7 +27,7 @@ async def list_collections(request: Request) -> Response:
             "collections": [summary_json(summary) for summary in summaries],
             "default": workspace.default,
             "models": [{"name": m.name, "title": m.title, "note": m.note} for m in workspace.models()],
-            "may_change": service.access.may_change(caller_of(request.scope)),
+            "may_change": not workspace.library.read_only and service.access.may_change(caller_of(request.scope)),
             "why_not": service.access.why_not(caller_of(request.scope)),
             "limits": {"image_bytes": service.limits.image_bytes, "upload_bytes": service.limits.upload_bytes},
         }

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from urllib.parse import quote
 
-from search.engine import SearchEngine
+from search.embedder import Embedder
 from search.errors import BadQuery, EmptyQuery
 from search.query import parse_request
 from search.types import Answer, Hit, Part, Query, Record
@@ -124,11 +124,13 @@ def answered(
     workspace: Workspace, wish: SearchWish | EmbedWish, *, thumb_url: ThumbUrl, wants_csv: bool = False
 ) -> Reply:
     """Raises: BadQuery, BadImage, CollectionError, ModelError."""
-    engine = workspace.engine(wish.collection)
-    collection, model, texts = engine.collection.info.name, engine.encoder.name, tuple(wish.texts)
+    texts = tuple(wish.texts)
     if isinstance(wish, EmbedWish):
-        embeddings = _embeddings(engine, wish.texts, wish.images)
-        return _json_reply(embeddings, Work(collection=collection, model=model, texts=texts))
+        embedder = workspace.embedder(wish.collection)
+        work = Work(collection=wish.collection or workspace.default, model=embedder.encoder.name, texts=texts)
+        return _json_reply(_embeddings(embedder, wish.texts, wish.images), work)
+    engine = workspace.engine(wish.collection)
+    collection, model = engine.collection.info.name, engine.encoder.name
     answer = engine.search(wish.query)
     work = Work(collection=collection, model=model, texts=texts, steps_ms=answer.took_ms, weak=answer.weak)
     if wants_csv:
@@ -141,7 +143,7 @@ def describe(workspace: Workspace, request: Mapping[str, object]) -> Reply:
     unknown = sorted(set(request) - {"collection"})
     if unknown:
         raise BadQuery(f'"describe" has a field "{unknown[0][:40]}"; known is collection.')
-    encoder = workspace.engine(collection_name(request.get("collection"))).encoder
+    encoder = workspace.embedder(collection_name(request.get("collection"))).encoder
     told = {"model": encoder.name, "fingerprint": encoder.fingerprint, "dim": encoder.dim}
     return _json_reply({**told, "preprocess": asdict(encoder.preprocess)}, Work(model=encoder.name))
 
@@ -208,11 +210,11 @@ def _literal(request: Mapping[str, object], name: str, *, most: int) -> tuple[Pa
     return tuple(part for entry in entries for part in parse_request({"query": [{kind: entry}]}).parts)
 
 
-def _embeddings(engine: SearchEngine, texts: Sequence[str], images: Sequence[bytes]) -> dict[str, object]:
+def _embeddings(embedder: Embedder, texts: Sequence[str], images: Sequence[bytes]) -> dict[str, object]:
     return {
-        "embeddings": {"texts": engine.embed_texts(texts).tolist(), "images": engine.embed_images(images).tolist()},
-        "model": engine.encoder.name,
-        "fingerprint": engine.encoder.fingerprint,
+        "embeddings": {"texts": embedder.embed_texts(texts).tolist(), "images": embedder.embed_images(images).tolist()},
+        "model": embedder.encoder.name,
+        "fingerprint": embedder.encoder.fingerprint,
     }
 
 

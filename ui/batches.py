@@ -82,7 +82,7 @@ def _encode_together(workspace: Workspace, wishes: Sequence[Wish]) -> None:
     for collection, some in texts.items():
         if len(some) > 1:
             with suppress(SearchError):
-                workspace.engine(collection).embed_texts(some)
+                workspace.embedder(collection).embed_texts(some)
 
 
 def _cost(wish: Wish | SearchError) -> int:

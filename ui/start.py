@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from settings import Settings
@@ -19,6 +21,7 @@ UI_PORT = 7860
 SPACE_FRAMES = ("https://huggingface.co", "https://*.hf.space")  # whose pages show a Space in a frame
 SERVE_PORT = 8080
 USUAL_RATE = 600  # requests a minute of one caller from elsewhere: ten a second, which no person makes
+MODEL_DIR = Path("/opt/ml/model")  # where SageMaker unpacks a model.tar.gz
 
 
 class Join(Protocol):
@@ -57,10 +60,11 @@ def run_ui(settings: Settings, join: Join, *, when_serving: Callable[[str], None
             serve_until_stopped(app, listener, when_serving=lambda: when_serving(address), when_stopping=end_waits)
 
 
-def run_serve(settings: Settings, join: Join) -> None:
-    """Raises: PortTaken, StoreUnavailable."""
+def run_serve(settings: Settings, join: Join, *, model_dir: Path = MODEL_DIR) -> None:
+    """A release in `model_dir` is served where none is set. Raises: PortTaken, StoreUnavailable, ReleaseDamaged."""
     from ui.serve import make_serve_app
 
+    settings = with_release_at(model_dir, settings)
     with (
         open_port(settings.host, SERVE_PORT if settings.port is None else settings.port) as listener,
         closing(join(settings, write=False)) as workspace,
@@ -71,18 +75,26 @@ def run_serve(settings: Settings, join: Join) -> None:
         serve_until_stopped(make_serve_app(service), listener, when_stopping=service.stop)
 
 
+def with_release_at(model_dir: Path, settings: Settings) -> Settings:
+    """What SageMaker put there is served, unless another release is set."""
+    if settings.release or not (model_dir / "manifest.json").is_file():
+        return settings
+    return replace(settings, release=str(model_dir))
+
+
 def begin_background_work(workspace: "Workspace") -> None:
     """What must not be on the way to the first answer. A decoder that can't start yet hinders nothing else."""
     if workspace.jobs is not None:
         workspace.jobs.start()
-    workspace.library.start_index()
+    if not workspace.library.read_only:
+        workspace.library.start_index()
     workspace.decoder.start()
 
 
 def _service(
     settings: Settings, workspace: "Workspace", access: Access, *, limits: Limits, when_ready: Callable[[], None]
 ) -> Service:
-    readiness = Readiness(search_check(workspace, model=settings.model), when_ready=when_ready)
+    readiness = Readiness(search_check(workspace, model=workspace.embeds_with), when_ready=when_ready)
     is_unlimited = access.is_local or settings.in_space  # whose proxy makes everybody look alike
     rate = settings.rate if settings.rate is not None else 0 if is_unlimited else USUAL_RATE
     front = Front(root_path=settings.root_path, proxies=settings.proxies, origins=settings.origins, rate=rate)

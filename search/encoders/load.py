@@ -21,7 +21,7 @@ from search.encoders.names import GRAMMAR, ModelName, parse_name
 from search.encoders.onnx_encoder import OnnxEncoder
 from search.encoders.open_clip_encoder import OpenClipEncoder, has_gpu
 from search.encoders.pins import is_complete, pinned_folder, read_pin
-from search.errors import ModelError, ModelNotDownloaded, ModelNotFound
+from search.errors import ModelDamaged, ModelError, ModelNotDownloaded, ModelNotFound
 from search.types import Encoder
 
 _log = logging.getLogger(__name__)
@@ -64,6 +64,13 @@ def load_encoder(
         warn(f"Torch serves this model, slower than an export would, because its export failed: {failure}")
         return OpenClipEncoder(folder, name=name, fingerprint=fingerprint, threads=threads)
     return OnnxEncoder(out, name=name, fingerprint=fingerprint, threads=threads)
+
+
+def load_exported(name: str, folder: Path, *, fingerprint: str, threads: int | None = None) -> Encoder:
+    """An exported folder by itself, under any name. Raises: ModelDamaged where it is not the one expected."""
+    if fingerprint_of_export(folder) != fingerprint:
+        raise ModelDamaged(f'The model "{name}" is not the one it should be: its fingerprint is another.')
+    return OnnxEncoder(folder, name=name, fingerprint=fingerprint, threads=threads)
 
 
 def find_model(name: str, *, bundled: Path, models_dir: Path) -> tuple[Path, bool]:

@@ -156,14 +156,14 @@ def test_a_run_uses_no_embedding_that_a_person_left_and_leaves_none(workspace: W
     engine = workspace.engine("colours")
     with workspace.encoders.using("fake") as encoder:
         assert isinstance(encoder, FakeEncoder)
-    engine.embed_texts(["red"])
+    engine.embedder.embed_texts(["red"])
     before = encoder.texts_encoded
     judge(engine, "red,red,a")
     assert encoder.texts_encoded > before
     before = encoder.texts_encoded
-    engine.embed_texts(["red"])
+    engine.embedder.embed_texts(["red"])
     judge(engine, "blue,blue,a")
-    engine.embed_texts(["blue"])
+    engine.embedder.embed_texts(["blue"])
     assert encoder.texts_encoded >= before + 2
 
 

@@ -43,6 +43,7 @@ def test_each_variable_lands_in_its_field() -> None:
             "SIGHTLINE_ORIGINS": "https://a.example, http://localhost:3000",
             "SIGHTLINE_ROOT_PATH": "/sightline/",
             "SIGHTLINE_PROXIES": "10.0.0.0/16 2001:db8::/32",
+            "SIGHTLINE_RELEASE": "/srv/photos.tar.gz",
         }
     ) == Settings(
         data_dir=Path("/srv/data"),
@@ -64,6 +65,7 @@ def test_each_variable_lands_in_its_field() -> None:
         origins=("https://a.example", "http://localhost:3000"),
         root_path="/sightline",
         proxies=(ip_network("10.0.0.0/16"), ip_network("2001:db8::/32")),
+        release="/srv/photos.tar.gz",
     )
 
 
