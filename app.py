@@ -45,6 +45,7 @@ def join(settings: Settings, *, write: bool) -> Workspace:
         exact_up_to=settings.exact_up_to,
         chroma_url=settings.chroma_url or None,
         write=write,
+        copy_to=settings.copy,
     )
 
     def encoder_of(name: str) -> Encoder:
@@ -75,7 +76,6 @@ def join(settings: Settings, *, write: bool) -> Workspace:
         labels={GALLERY: QUERIES},
         embeds_with=settings.model,
     )
-
     if write:
         workspace.jobs = Jobs(
             settings.data_dir / "jobs",

@@ -38,6 +38,7 @@ class Settings:
     offline: bool = False
     log: Literal["text", "json"] = "text"
     log_queries: bool = False
+    copy: str = ""  # where a writer's collections are copied to: an absolute folder, or an address in S3
     batch_transform: bool = False  # SageMaker's own variable: a job that waits for long answers
     in_space: bool = False  # a Space's own variable: it must be reached from elsewhere, and shown in the hub's frame
     auth: str = field(default="", repr=False)  # the users file, or what is in it; "": no sign-in
@@ -63,6 +64,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         "offline": _boolean,
         "log": _one_of("text", "json"),
         "log_queries": _boolean,
+        "copy": _place,
         "auth": _text,
         "rate": _whole(0, 1_000_000),
         "origins": _origins,
@@ -107,6 +109,13 @@ def _sources(variable: str, value: str) -> tuple[Path | str, ...]:
                 f"{source} is neither."
             )
     return tuple(sources)
+
+
+def _place(variable: str, value: str) -> str:
+    place = value.strip()
+    if not S3_ADDRESS.fullmatch(place) and not Path(place).is_absolute():
+        raise BadSetting(f"{variable}={value!r}: expected s3://bucket/prefix or an absolute folder.")
+    return place
 
 
 def _url(variable: str, value: str) -> str:

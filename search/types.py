@@ -292,6 +292,16 @@ class Holder(Protocol):
     def token(self) -> str: ...
 
 
+@dataclass(frozen=True, slots=True)
+class CopyState:
+    """How a data folder is copied elsewhere: where to, when last (ISO 8601, UTC), and what is wrong, if anything is."""
+
+    place: str
+    copied_at: str | None
+    age_s: int | None
+    problem: str
+
+
 class Library(Protocol):
     """Collections by name. Raises: CollectionNotFound, CollectionExists, ReadOnly, StoreBusy."""
 
@@ -308,6 +318,11 @@ class Library(Protocol):
 
     def start_index(self) -> None:
         """Keeps every writable collection in the index from now on; returns at once."""
+        ...
+
+    @property
+    def copy_state(self) -> CopyState | None:
+        """None where it is not copied anywhere."""
         ...
 
     def list(self) -> list[CollectionInfo]: ...

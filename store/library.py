@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.errors import CollectionError, CollectionExists, CollectionNotFound, ReadOnly, SearchError, StoreUnavailable
-from search.types import Collection, CollectionInfo
+from search.types import Collection, CollectionInfo, CopyState
 from store import files, manifest
 from store.collection import StoredCollection, create_folder, open_in
+from store.copying import Copying
 from store.database import Mode
 from store.lock import Holder, Lock
+from store.places import open_place
 from store.s3 import S3, connect
 
 if TYPE_CHECKING:
@@ -42,21 +44,25 @@ class LocalLibrary:
         exact_up_to: int = 10_000,
         chroma_url: str | None = None,
         write: bool = True,
+        copy_to: str = "",
         bucket: Callable[[], S3] = connect,
     ) -> None:
-        """`bucket`: how S3 is reached for the originals that are there."""
+        """`bucket`: how S3 is reached for the originals that are there, and the copy that goes to `copy_to`."""
         self._data_dir, self._bundled, self._exact_up_to = data_dir, dict(bundled), exact_up_to
         self._open: dict[str, StoredCollection] = {}
         self._changing = threading.RLock()
         self._chroma_url, self._bucket = chroma_url, cache(bucket)
         self._indexer: Indexer | None = None
         self._lock: Lock | None = None
+        self._copying: Copying | None = None
         if write:
             with files.disk_errors("the data folder"):
                 for folder in (self._collections, self._uploads):
                     files.make_folder(folder)
             self._lock = Lock(data_dir)
             self._sweep()
+            if copy_to:
+                self._copy_to(copy_to)
 
     @property
     def _collections(self) -> Path:
@@ -79,6 +85,10 @@ class LocalLibrary:
     def holder(self) -> Holder | None:
         """This process as others see it, where it is the one that writes."""
         return self._lock.holder if self._lock else None
+
+    @property
+    def copy_state(self) -> CopyState | None:
+        return self._copying.state if self._copying else None
 
     def announce(self, address: str) -> None:
         """Tells commands that want to write where this process takes their jobs."""
@@ -103,6 +113,8 @@ class LocalLibrary:
                     collection.index_with(indexer)
             indexer.start()
             self._indexer = indexer
+            if self._copying:
+                self._copying.start()
 
     def list(self) -> list[CollectionInfo]:
         """The bundled ones first, then by name; a damaged one is left out and logged."""
@@ -208,9 +220,24 @@ class LocalLibrary:
             for collection in self._open.values():
                 collection.close()
             self._open.clear()
+            if self._copying:
+                self._copying.close()
+                self._copying = None
             if self._lock:
                 self._lock.close()
                 self._lock = None
+
+    def _copy_to(self, place: str) -> None:
+        """Nothing is to start empty while a copy of what it had can't be reached."""
+        assert self._lock is not None
+        copying = Copying(self._data_dir, open_place(place, bucket=self._bucket), served=self._served)
+        try:
+            if copying.begin():
+                files.write_durably(self._untidy, b"")
+        except SearchError:
+            self._lock.close()
+            raise
+        self._copying = copying
 
     def _served(self) -> dict[str, Path]:
         """The folder of the served version of each collection of the user's."""
@@ -257,11 +284,20 @@ def open_library(
     exact_up_to: int = 10_000,
     chroma_url: str | None = None,
     write: bool = True,
+    copy_to: str = "",
     bucket: Callable[[], S3] = connect,
 ) -> LocalLibrary:
-    """Raises: StoreBusy where another process has the data folder open for writing."""
+    """Raises: StoreBusy where another process has the data folder open for writing; with `copy_to`, a folder or an
+    address in S3, also StorageError and StoreUnavailable where a copy is needed and can't be restored.
+    """
     return LocalLibrary(
-        data_dir, bundled=bundled, exact_up_to=exact_up_to, chroma_url=chroma_url, write=write, bucket=bucket
+        data_dir,
+        bundled=bundled,
+        exact_up_to=exact_up_to,
+        chroma_url=chroma_url,
+        write=write,
+        copy_to=copy_to,
+        bucket=bucket,
     )
 
 

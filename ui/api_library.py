@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.requests import Request
 
 from search.errors import BadQuery, CollectionNotFound
+from search.types import CopyState
 from search.workspace import Summary, Workspace
 from ui.access import caller_of
 from ui.api_errors import ERROR_ANSWERS
@@ -29,6 +30,7 @@ async def list_collections(request: Request) -> Response:
             "models": [{"name": m.name, "title": m.title, "note": m.note} for m in workspace.models()],
             "may_change": not workspace.library.read_only and service.access.may_change(caller_of(request.scope)),
             "why_not": service.access.why_not(caller_of(request.scope)),
+            "copy": copy_json(workspace.library.copy_state),
             "limits": {"image_bytes": service.limits.image_bytes, "upload_bytes": service.limits.upload_bytes},
         }
     )
@@ -89,6 +91,13 @@ def summary_json(summary: Summary) -> dict[str, object]:
         "note": summary.note,
         "health": dict(summary.health),
     }
+
+
+def copy_json(state: CopyState | None) -> dict[str, object] | None:
+    """How far the copy elsewhere is behind; None where there is none."""
+    if state is None:
+        return None
+    return {"to": state.place, "copied_at": state.copied_at, "age_s": state.age_s, "problem": state.problem}
 
 
 def _collection_json(workspace: Workspace, name: str) -> dict[str, object]:

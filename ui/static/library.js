@@ -55,8 +55,21 @@ async function refresh() {
   view.querySelector(".own").hidden =
     !known.may_change || known.collections.some((collection) => !collection.read_only);
   allowChanges(known.may_change);
+  showCopied(known.copy);
   showShelf();
   learnModels();
+}
+
+/** How far the copy outside this machine is behind, where one is made. */
+function showCopied(copy) {
+  const line = view.querySelector(".copied");
+  line.hidden = !copy;
+  if (!copy) return;
+  const minutes = Math.round(copy.age_s / 60);
+  const age = minutes < 1 ? "less than a minute" : count(minutes, "minute");
+  const last = `Copied to ${copy.to} ${age} ago; what is newer`;
+  const never = `Not copied to ${copy.to} yet; what is here`;
+  line.textContent = `${copy.copied_at ? last : never} is lost with this machine. ${copy.problem}`.trim();
 }
 
 /** A collection is there: what is left is to fill it. */
