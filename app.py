@@ -106,13 +106,14 @@ def main() -> None:
     except BadSetting as error:
         sys.exit(str(error))
     from store.lock import read_holder
+    from store.places import open_place
     from store.release import build_release, open_release
     from ui.commands import Bundled, build, told
     from ui.model_command import model_commands
     from ui.release_command import release_commands
 
     holder = partial(read_holder, settings.data_dir)
-    commands = build(settings, join, holder=holder, bundled=Bundled(GALLERY, QUERIES, card=card_of))
+    commands = build(settings, join, holder=holder, bundled=Bundled(GALLERY, QUERIES, card=card_of), places=open_place)
     commands.add_typer(model_commands(settings, models_of, told, join, holder), name="model")
     opening = partial(open_release, cache=settings.data_dir / "releases")
     commands.add_typer(release_commands(settings, told, join, build_release, opening, HERE), name="release")

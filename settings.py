@@ -41,6 +41,7 @@ class Settings:
     copy: str = ""  # where a writer's collections are copied to: an absolute folder, or an address in S3
     batch_transform: bool = False  # SageMaker's own variable: a job that waits for long answers
     in_space: bool = False  # a Space's own variable: it must be reached from elsewhere, and shown in the hub's frame
+    events: str = ""  # where records of searches and marks go: an absolute folder, or an address in S3
     auth: str = field(default="", repr=False)  # the users file, or what is in it; "": no sign-in
     rate: int | None = None  # requests a minute of one caller; 0: any number; None: 600 where others reach it
     origins: tuple[str, ...] = field(default=())  # whose pages may ask the API from a browser
@@ -65,6 +66,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         "log": _one_of("text", "json"),
         "log_queries": _boolean,
         "copy": _place,
+        "events": _place,
         "auth": _text,
         "rate": _whole(0, 1_000_000),
         "origins": _origins,

@@ -108,7 +108,8 @@ class SearchEngine:
             size=size,
         )
         if self.embedder.observer:
-            self.embedder.observer.searched(answer)
+            asked = [part.text for part in query.parts if part.text is not None]
+            self.embedder.observer.searched(answer, asked)
         return answer
 
     def vector(self, query: Query) -> Embedding:

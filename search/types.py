@@ -165,7 +165,10 @@ class Encoder(Protocol):
 class Observer(Protocol):
     """Who counts what engines do. Thread-safe."""
 
-    def searched(self, answer: Answer) -> None: ...
+    def searched(self, answer: Answer, texts: Sequence[str]) -> None:
+        """`texts`: those that were asked."""
+        ...
+
     def encoded(self, kind: Literal["text", "image"], *, new: int, cached: int) -> None:
         """`new` were encoded in one go, `cached` were known."""
         ...

@@ -25,7 +25,7 @@ from ui.words_command import WordsCommand
 if TYPE_CHECKING:
     from search.types import Answer, Encoder, Holder, Query
     from ui.changing import Changing
-    from ui.start import Join
+    from ui.start import Join, OpenPlace
 
 
 OWN_COLLECTION = "images"  # that `index` adds to where none is named: the bundled gallery can't be changed
@@ -44,8 +44,15 @@ class Bundled:
     card: "Callable[[Encoder], str]"
 
 
-def build(settings: Settings, join: "Join", *, holder: "Callable[[], Holder | None]", bundled: Bundled) -> typer.Typer:
-    """`holder`: who has the data folder open for writing."""
+def build(
+    settings: Settings,
+    join: "Join",
+    *,
+    holder: "Callable[[], Holder | None]",
+    bundled: Bundled,
+    places: "OpenPlace | None" = None,
+) -> typer.Typer:
+    """`holder`: who has the data folder open for writing; `places`: how SIGHTLINE_EVENTS is reached."""
     app = typer.Typer(
         help="Search your own images by meaning.",
         no_args_is_help=True,
@@ -279,7 +286,7 @@ def build(settings: Settings, join: "Join", *, holder: "Callable[[], Holder | No
 
         with told():
             log_to_stderr(settings.log)
-            run_ui(settings, join, when_serving=say)
+            run_ui(settings, join, when_serving=say, open_place=places)
         leave()
 
     @app.command()
@@ -298,7 +305,7 @@ def build(settings: Settings, join: "Join", *, holder: "Callable[[], Holder | No
 
         with told():
             log_to_stderr(settings.log)
-            run_serve(settings, join)
+            run_serve(settings, join, open_place=places)
         leave()
 
     app.add_typer(user_commands(settings, told), name="user")

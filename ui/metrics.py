@@ -1,6 +1,6 @@
 """What a process counts for its operators, in Prometheus' text form; what it means is in docs/operations.md."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from search.types import Answer
@@ -59,7 +59,7 @@ class Metrics:
         if lines is not None:
             self._lines.observe(lines)
 
-    def searched(self, answer: Answer) -> None:
+    def searched(self, answer: Answer, texts: Sequence[str]) -> None:
         for step, ms in answer.took_ms.items():
             self._steps.labels(step).observe(ms / 1e3)
         self._searches.labels(answer.via).inc()

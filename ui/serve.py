@@ -27,7 +27,7 @@ EXECUTION_PARAMETERS = {"MaxConcurrentTransforms": 4, "BatchStrategy": "SINGLE_R
 def make_serve_app(service: Service) -> Starlette:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        service.readiness.start()
+        service.start()
         yield
         service.close()
 

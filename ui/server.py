@@ -15,7 +15,7 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from search.errors import BadQuery
-from ui import api, api_downloads, api_evaluate, api_jobs, api_library, api_models, api_sign_in
+from ui import api, api_downloads, api_evaluate, api_jobs, api_library, api_marks, api_models, api_sign_in
 from ui.api_errors import add_error_handlers, error_response
 from ui.arrivals import InTime
 from ui.behind import Behind
@@ -88,7 +88,7 @@ def make_api(service: Service, *, embedded_by: Sequence[str] = ()) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        service.readiness.start()
+        service.start()
         yield
         service.close()
 
@@ -121,7 +121,7 @@ def make_api(service: Service, *, embedded_by: Sequence[str] = ()) -> FastAPI:
     app.state.service = service
     add_error_handlers(app, hint="GET /docs lists what there is")
     app.add_exception_handler(RequestValidationError, _on_validation_error)
-    for routes in (api, api_downloads, api_library, api_models, api_jobs, api_evaluate):
+    for routes in (api, api_downloads, api_library, api_models, api_jobs, api_evaluate, api_marks):
         app.include_router(routes.router)
     app.include_router(api_sign_in.me_router)
     if service.sign_in is not None:

@@ -9,6 +9,7 @@ from settings import Proxies
 from ui.access import Access, caller_of
 from ui.arrivals import Arrivals
 from ui.batches import BATCH_BYTES, BatchLimits
+from ui.events import Events, Recording
 from ui.metrics import Metrics
 from ui.rate import Rate
 from ui.readiness import Readiness
@@ -72,6 +73,12 @@ class Service:
     rate: Rate | None
     sign_in: SignIn | None
     log_queries: bool = False
+    events: Events | None = None
+
+    def start(self) -> None:
+        self.readiness.start()
+        if self.events is not None:
+            self.events.start()
 
     def stop(self) -> None:
         """To be called in the event loop: what has come is answered, and nothing else is waited for."""
@@ -84,6 +91,8 @@ class Service:
             workers.close()
         if self.sign_in is not None:
             self.sign_in.close()
+        if self.events is not None:
+            self.events.close()
 
 
 def make_service(
@@ -94,6 +103,7 @@ def make_service(
     readiness: Readiness,
     front: Front | None = None,
     log_queries: bool = False,
+    events: Events | None = None,
 ) -> Service:
     front = front or Front()
     deadline_s = limits.deadline_s
@@ -105,7 +115,7 @@ def make_service(
         "changes": Workers("change", threads=2, waiting=16, deadline_s=900),
     }
     metrics = Metrics(workspace, pools=pools, is_ready=lambda: readiness.is_ready)
-    workspace.observe(metrics)
+    workspace.observe(metrics if events is None else Recording(metrics, events))
     return Service(
         workspace=workspace,
         access=access,
@@ -114,6 +124,7 @@ def make_service(
         arrivals=Arrivals(),
         metrics=metrics,
         log_queries=log_queries,
+        events=events,
         front=front,
         rate=Rate(front.rate) if front.rate else None,
         sign_in=SignIn(access.users) if access.users else None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from settings import Settings
 from ui.access import Access
+from ui.events import Events, Place
 from ui.listen import address_of, open_port, serve_until_stopped
 from ui.readiness import Readiness, search_check
 from ui.service import Front, Limits, Service, make_service, serve_limits
@@ -30,8 +31,16 @@ class Join(Protocol):
     def __call__(self, settings: Settings, *, write: bool) -> "Workspace": ...
 
 
-def run_ui(settings: Settings, join: Join, *, when_serving: Callable[[str], None]) -> None:
-    """Raises: PortTaken, StoreBusy, StoreUnavailable, BadUsers."""
+class OpenPlace(Protocol):
+    """store/places': a folder, or an address in S3. Raises: SourceError."""
+
+    def __call__(self, text: str) -> Place: ...
+
+
+def run_ui(
+    settings: Settings, join: Join, *, when_serving: Callable[[str], None], open_place: OpenPlace | None = None
+) -> None:
+    """`open_place`: for what SIGHTLINE_EVENTS names. Raises: PortTaken, StoreBusy, StoreUnavailable, BadUsers."""
     users = open_users(settings.auth) if settings.auth else None
     with open_port(settings.host, UI_PORT if settings.port is None else settings.port) as listener:
         address = address_of(listener)
@@ -48,7 +57,8 @@ def run_ui(settings: Settings, join: Join, *, when_serving: Callable[[str], None
             )
             limits = Limits(image_bytes=settings.max_image_mb * 2**20, upload_bytes=settings.max_upload_mb * 2**20)
             when_ready = partial(begin_background_work, workspace)
-            service = _service(settings, workspace, access, limits=limits, when_ready=when_ready)
+            events = events_of(settings, open_place)
+            service = _service(settings, workspace, access, limits=limits, when_ready=when_ready, events=events)
             from ui.server import make_app
 
             app = make_app(service, embedded_by=SPACE_FRAMES if settings.in_space else ())
@@ -60,7 +70,9 @@ def run_ui(settings: Settings, join: Join, *, when_serving: Callable[[str], None
             serve_until_stopped(app, listener, when_serving=lambda: when_serving(address), when_stopping=end_waits)
 
 
-def run_serve(settings: Settings, join: Join, *, model_dir: Path = MODEL_DIR) -> None:
+def run_serve(
+    settings: Settings, join: Join, *, model_dir: Path = MODEL_DIR, open_place: OpenPlace | None = None
+) -> None:
     """A release in `model_dir` is served where none is set. Raises: PortTaken, StoreUnavailable, ReleaseDamaged."""
     from ui.serve import make_serve_app
 
@@ -71,8 +83,15 @@ def run_serve(settings: Settings, join: Join, *, model_dir: Path = MODEL_DIR) ->
     ):
         limits = serve_limits(image_bytes=settings.max_image_mb * 2**20, is_batch_transform=settings.batch_transform)
         access, when_ready = Access(host=settings.host), workspace.decoder.start
-        service = _service(settings, workspace, access, limits=limits, when_ready=when_ready)
+        events = events_of(settings, open_place)
+        service = _service(settings, workspace, access, limits=limits, when_ready=when_ready, events=events)
         serve_until_stopped(make_serve_app(service), listener, when_stopping=service.stop)
+
+
+def events_of(settings: Settings, open_place: OpenPlace | None) -> Events | None:
+    if not settings.events or open_place is None:
+        return None
+    return Events(open_place(settings.events), with_queries=settings.log_queries)
 
 
 def with_release_at(model_dir: Path, settings: Settings) -> Settings:
@@ -92,7 +111,13 @@ def begin_background_work(workspace: "Workspace") -> None:
 
 
 def _service(
-    settings: Settings, workspace: "Workspace", access: Access, *, limits: Limits, when_ready: Callable[[], None]
+    settings: Settings,
+    workspace: "Workspace",
+    access: Access,
+    *,
+    limits: Limits,
+    when_ready: Callable[[], None],
+    events: Events | None,
 ) -> Service:
     readiness = Readiness(search_check(workspace, model=workspace.embeds_with), when_ready=when_ready)
     is_unlimited = access.is_local or settings.in_space  # whose proxy makes everybody look alike
@@ -105,4 +130,5 @@ def _service(
         readiness=readiness,
         front=front,
         log_queries=settings.log_queries,
+        events=events,
     )

@@ -6,6 +6,7 @@ import re
 import time
 import uuid
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import quote
@@ -17,6 +18,7 @@ from ui.behind import route_path
 
 log = logging.getLogger(__name__)
 
+_current: ContextVar[str] = ContextVar("request_id", default="")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LONGEST_PATH = 200  # characters of a path in a log line
 _MOST_TEXTS = 20  # in a log line
@@ -65,6 +67,7 @@ class Telemetry:
         request_id = _request_id(Headers(scope=scope))
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
+        known = _current.set(request_id)
         status = 0
         started = time.perf_counter()
 
@@ -88,6 +91,7 @@ class Telemetry:
                 raise  # half an answer has been sent: only a broken connection can say so
             await _send_defect(send_with_id, request_id)
         finally:
+            _current.reset(known)
             took_s = time.perf_counter() - started
             work: Work = state.get("work", Work())
             if self._counts is not None:
@@ -109,6 +113,11 @@ class Telemetry:
 
 _FIRST = ("method", "path", "status", "took_ms")
 _QUOTED = ("collection", "model", "query")  # what may hold a space or a newline
+
+
+def current_request_id() -> str:
+    """Of the request that this code runs for, in whichever thread; empty outside of one."""
+    return _current.get()
 
 
 def request_id(scope: Scope) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from typing import ParamSpec, TypeVar
 
 from search.errors import Busy, TimedOut
@@ -24,7 +25,8 @@ class Workers:
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Raises: Busy, TimedOut, and what the function raises."""
-        future = self._submit(lambda: function(*args, **kwargs))
+        context = copy_context()  # the work knows the request that it is for
+        future = self._submit(lambda: context.run(function, *args, **kwargs))
         try:
             async with asyncio.timeout(self._deadline_s):
                 return await asyncio.wrap_future(future)

@@ -875,6 +875,7 @@ def test_the_description_names_every_route_of_the_contract(client: TestClient) -
         ("/thumb/{id}", "get"),
         ("/image/{id}", "get"),
         ("/api/query-images", "post"),
+        ("/api/marks", "post"),
         ("/api/export.csv", "post"),
         ("/api/export.zip", "post"),
         ("/api/images", "post"),

@@ -37,6 +37,7 @@ LOOK = {
     "POST /api/search",
     "POST /api/embed",
     "POST /api/query-images",
+    "POST /api/marks",
     "GET /thumb/{id}",
     "GET /image/{id}",
     "POST /api/export.csv",

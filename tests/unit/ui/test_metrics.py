@@ -95,8 +95,8 @@ def test_a_search_is_counted_with_its_steps_its_cache_and_its_weakness(
 def test_weak_answers_are_counted(workspace: Workspace) -> None:
     metrics = Metrics(workspace, pools={}, is_ready=lambda: True)
     answer = workspace.engine().search(parse_request({"query": "red"}))
-    metrics.searched(replace(answer, weak=True))
-    metrics.searched(replace(answer, weak=False))
+    metrics.searched(replace(answer, weak=True), [])
+    metrics.searched(replace(answer, weak=False), [])
     assert b"\nsightline_weak_answers_total 1.0\n" in metrics.text()
     assert b"\nsightline_ready 1.0\n" in metrics.text()
 
