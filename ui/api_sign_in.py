@@ -26,11 +26,20 @@ router = APIRouter(responses=ERROR_ANSWERS)
 me_router = APIRouter(responses=ERROR_ANSWERS)
 
 
-@me_router.get("/api/me", summary="Who is signed in, and whether they may change things; if not, why.")
+@me_router.get(
+    "/api/me", summary="Who is signed in, whether they may change things (if not, why), and whether marks are kept."
+)
 async def me(request: Request) -> Response:
-    caller, access = caller_of(request.scope), service_of(request).access
+    service, caller = service_of(request), caller_of(request.scope)
+    access = service.access
     name, role = (caller.signed_in.name, caller.signed_in.role) if caller.signed_in else (None, None)
-    told = {"name": name, "role": role, "may_change": access.may_change(caller), "why_not": access.why_not(caller)}
+    told = {
+        "name": name,
+        "role": role,
+        "may_change": access.may_change(caller),
+        "why_not": access.why_not(caller),
+        "marks": service.events is not None,
+    }
     return JSONResponse(told, headers={"cache-control": "no-store"})
 
 

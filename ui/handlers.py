@@ -14,6 +14,7 @@ from ui.detail import facts, shares
 from ui.grid import hit_tile, tile
 from ui.quality import last_report, worst_of
 from ui.query_box import example_queries, literal, read_query, shown_parts
+from ui.telemetry import current_request_id
 
 Shown = dict[str, object]
 BUNDLED = "pocket"
@@ -68,6 +69,7 @@ def find(workspace: Workspace, asked: Mapping[str, object]) -> Shown:
         "size": answer.size,
         "weak": answer.weak,
         "via": answer.via,
+        "request_id": current_request_id(),  # for what is told of its images later
     }
 
 

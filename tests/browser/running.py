@@ -29,10 +29,12 @@ from search.speeds import Speeds
 from search.types import Collection, Encoder, Item, Record
 from search.workspace import Workspace
 from store.library import LocalLibrary
+from store.places import open_place
 from store.sources import open_sources
 from tests.fakes import FakeEncoder
 from tests.unit.encoders.exports import write_export
 from ui.access import Access
+from ui.events import Events
 from ui.readiness import Readiness
 from ui.server import make_app
 from ui.service import Front, Limits, make_service
@@ -124,6 +126,7 @@ def run(folder: Path, endpoint: str, users: str, under: str) -> None:
         limits=Limits(),
         readiness=Readiness(lambda: None),
         front=Front(root_path=under),
+        events=Events(open_place(str(folder / "events"))),
     )
     config = uvicorn.Config(make_app(service), log_level="warning", timeout_graceful_shutdown=1)
     listener = socket.create_server(("127.0.0.1", 0))

@@ -89,6 +89,7 @@ def test_a_dropped_picture_survives_a_reload(page: Page, address: str) -> None:
     page.goto(address)
     expect(pictures(page)).to_have_count(10)
     drop(page, BLUE, name="mine.png")
+    expect(chips(page)).to_have_text(["mine.png"])  # blue is the newest, and so the first before it too
     expect_first(page, "blue square")
     page.reload()
     expect_first(page, "blue square")
@@ -200,3 +201,33 @@ def test_the_same_query_again_is_no_new_entry_of_the_history(page: Page, address
     box(page).press("Enter")
     expect(page.locator(".tiles.is-stale")).to_have_count(0)
     assert page.evaluate("history.length") == before
+
+
+def test_what_is_done_with_a_hit_is_told_with_the_request_that_found_it(page: Page, address: str) -> None:
+    page.goto(address)
+    search(page, "red")
+    expect_first(page, "red square")
+    with page.expect_request("**/api/marks") as opened:
+        picture(page, "scarlet square").click()
+    panel = page.get_by_role("complementary", name="Picture")
+    with page.expect_request("**/api/marks") as selected:
+        panel.get_by_role("button", name="Select", exact=True).click()
+    with page.expect_response("**/api/marks") as subtracted:
+        panel.get_by_role("button", name="Subtract", exact=True).click()
+    told = [opened.value.post_data_json, selected.value.post_data_json, subtracted.value.request.post_data_json]
+    assert [(mark["id"], mark["action"], mark["collection"]) for mark in told] == [
+        ("scarlet-id", "open", "colours"),
+        ("scarlet-id", "select", "colours"),
+        ("scarlet-id", "subtract", "colours"),
+    ]
+    assert len({mark["request_id"] for mark in told}) == 1
+    assert subtracted.value.json() == {"kept": True}
+
+
+def test_pictures_that_no_query_found_are_not_told_of(page: Page, address: str) -> None:
+    told: list[str] = []
+    page.on("request", lambda request: told.append(request.url) if request.url.endswith("api/marks") else None)
+    page.goto(address)
+    picture(page, "red square").click()
+    expect(page.get_by_role("complementary", name="Picture")).to_be_visible()
+    assert told == []

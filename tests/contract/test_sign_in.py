@@ -62,7 +62,8 @@ def test_a_browser_is_led_to_the_sign_in_and_back_to_where_it_was(browser: TestC
         answer.headers["set-cookie"],
     )
     assert browser.get("/", headers=HTML).status_code == 200
-    assert browser.get("/api/me").json() == {"name": "ada", "role": "editor", "may_change": True, "why_not": None}
+    told = {"name": "ada", "role": "editor", "may_change": True, "why_not": None, "marks": False}
+    assert browser.get("/api/me").json() == told
     assert browser.get("/sign-in").status_code == 303
     out = browser.post("/sign-out")
     assert (out.status_code, out.headers["location"]) == (303, "/sign-in")

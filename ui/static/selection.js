@@ -2,7 +2,7 @@
 
 import { copy } from "./detail.js";
 import { count, h, icon } from "./html.js";
-import { addItems, notify, select, session, watch } from "./session.js";
+import { addItems, mark, notify, select, session, watch } from "./session.js";
 
 export function mount(element) {
   const bar = element.querySelector(".selection");
@@ -56,6 +56,7 @@ const ranks = () => (session.answer?.query ? { query: session.answer.query, wher
 
 /** A form, so that the browser saves the answer while it comes, however long it is. */
 function takeAway(kind) {
+  mark("export", [...session.selected.values()]);
   const request = { collection: session.query.collection, ids: [...session.selected.keys()], ...ranks() };
   const field = h("input", { type: "hidden", name: "request", value: JSON.stringify(request) });
   const form = h("form", { method: "post", action: `api/export.${kind}`, target: "download", hidden: true }, field);

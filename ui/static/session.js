@@ -5,11 +5,12 @@ import { request } from "./http.js";
 
 const PAGE = 60; // hits asked for at once
 const MOST = 1000; // hits that one query can give
+const MARKED = 20; // pictures at once: what is done with more says little of each
 const LOOK_MS = 700; // whether a model has been loaded
 
 export const session = {
   about: null, // collections, fields, examples: what handlers.about says
-  rights: { may_change: false }, // of who looks: name, role, may_change, why_not
+  rights: { may_change: false }, // of who looks: name, role, may_change, why_not, marks
   query: { ...fromAddress(location.search), ...history.state?.query },
   answer: null, // hits so far, and what was said about them
   status: "starting", // loading | more | ready | error
@@ -180,8 +181,24 @@ export function addParts(parts) {
   return refine({ parts: [...session.query.parts.filter((part) => !coming.has(key(part))), ...parts] });
 }
 
-export const addItems = (hits, minus) =>
-  addParts(hits.map((hit) => ({ id: hit.id, label: hit.caption || hit.name, minus })));
+export function addItems(hits, minus) {
+  mark(minus ? "subtract" : "add", hits);
+  return addParts(hits.map((hit) => ({ id: hit.id, label: hit.caption || hit.name, minus })));
+}
+
+/** Tells what was done with images that a query found, where that is kept; nothing waits for it. */
+export function mark(action, hits) {
+  const { collection, request_id } = session.answer ?? {};
+  if (!session.rights.marks || !request_id || hits.length > MARKED) return;
+  for (const { id } of hits) {
+    fetch("api/marks", {
+      method: "POST",
+      keepalive: true, // though the page is left
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ id, action, request_id, collection }),
+    }).catch(() => {});
+  }
+}
 
 export const similar = (hit) =>
   refine({ text: "", parts: [{ id: hit.id, label: hit.caption || hit.name, minus: false }] });
@@ -203,12 +220,14 @@ export async function choose(collection) {
 }
 
 export function select(hits, on) {
+  if (on) mark("select", hits);
   for (const hit of hits) on ? session.selected.set(hit.id, hit) : session.selected.delete(hit.id);
   changed("selected");
 }
 
 export function open(id) {
   const was = session.query.open;
+  if (id) mark("open", [{ id }]);
   session.query.open = id;
   if (id && !was) remember("pushState");
   else if (id) remember("replaceState");
