@@ -138,24 +138,27 @@ class Sender:
         yield from self._below(self._data_dir / "uploads")
 
     def _below(self, folder: Path) -> Iterator[tuple[str, Path]]:
-        for path in sorted(folder.glob("[!.]*/[!.]*")):
-            yield path.relative_to(self._data_dir).as_posix(), path
+        for parent, folders, names in os.walk(folder):
+            folders.sort()
+            kept = Path(parent).relative_to(self._data_dir).as_posix()
+            for name in sorted(names):
+                yield f"{kept}/{name}", Path(parent, name)
 
     def _hashed(self, name: str, path: Path) -> Entry | None:
         """None for what is not ours, or was removed at this moment."""
         if not _FILE.fullmatch(name):
             return None
         try:
-            with path.open("rb") as file:
-                told = os.fstat(file.fileno())
-                state = (told.st_ino, told.st_size, told.st_mtime_ns)
-                kept = self._hashes.get(name)
-                if kept is None or kept[0] != state:
+            kept = self._hashes.get(name)
+            if kept is None or kept[0] != _state(path.stat()):
+                with path.open("rb") as file:
+                    state = _state(os.fstat(file.fileno()))  # it may be another file by now
                     self._hashes[name] = kept = (state, file_digest(file, "sha256").hexdigest())
         except FileNotFoundError:
             self._hashes.pop(name, None)
             return None
-        return Entry(name, kept[1], told.st_size)
+        (_, size_bytes, _), digest = kept
+        return Entry(name, digest, size_bytes)
 
     def _put(self, entry: Entry, path: Path) -> bool:
         """False where it was removed or replaced meanwhile."""
@@ -167,6 +170,10 @@ class Sender:
                 self._there.add(entry.object)
                 return True
         return False
+
+
+def _state(told: os.stat_result) -> tuple[int, int, int]:
+    return told.st_ino, told.st_size, told.st_mtime_ns
 
 
 def snapshot(catalog: Path, into: Path) -> None:
