@@ -20,10 +20,9 @@ shirt shoe hat bag umbrella ball guitar
 # What anybody might look for in pictures of any kind: the yardstick for "nothing here fits well".
 ORDINARY_WORDS = tuple(_WORDS.split())
 
-# A best hit is weak where it is this many times further below what ordinary words find, at the median, than the upper
-# quartile of them is above. The lower half says little: it holds the words that the collection has nothing for.
-# Measured on the bundled gallery: docs/decisions/0003-weak-answers-and-subtraction.md.
-USUAL_SPREADS = 1.9
+# A best hit is weak below this share of the way from what ordinary words score on any image to what they score on their
+# best. Measured on the bundled gallery: docs/decisions/0003-weak-answers-and-subtraction.md.
+WEAK_BELOW = 0.8
 
 # Fewer images say nothing about what is usual.
 LEAST_BACKGROUND = 50
@@ -44,5 +43,6 @@ def least_usual(words: Embeddings, background: Embeddings) -> float:
     """
     if len(background) < LEAST_BACKGROUND:
         return -1.0
-    median, upper = np.quantile((words @ background.T).max(axis=1), (0.5, 0.75))
-    return float(median - USUAL_SPREADS * (upper - median))
+    scores = words @ background.T  # (n, m)
+    anywhere, best = float(scores.mean()), float(np.median(scores.max(axis=1)))
+    return anywhere + WEAK_BELOW * (best - anywhere)

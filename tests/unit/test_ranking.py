@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from search.ranking import LEAST_BACKGROUND, USUAL_SPREADS, fits, least_usual
+from search.ranking import LEAST_BACKGROUND, WEAK_BELOW, fits, least_usual
 
 VECTOR = np.array([1, 0], np.float32)
 
@@ -21,15 +21,11 @@ def test_without_a_background_everything_fits() -> None:
 
 
 @pytest.mark.parametrize("lowest", [0.3, 0.0])
-def test_the_yardstick_lies_as_far_below_the_median_of_ordinary_words_as_the_upper_ones_vary(lowest: float) -> None:
-    words = background(lowest, 0.35, 0.4, 0.45, 0.5)
-    usual = background(*[1.0] * LEAST_BACKGROUND)
-    assert least_usual(words, usual) == pytest.approx(0.4 - USUAL_SPREADS * 0.05)
-
-
-def test_only_the_best_hit_of_each_word_counts() -> None:
-    words = np.array([(1, 0)] * 10, np.float32)
-    assert least_usual(words, background(0.9, *[0.1] * LEAST_BACKGROUND)) == pytest.approx(0.9)
+def test_the_yardstick_lies_between_what_ordinary_words_score_anywhere_and_their_usual_best(lowest: float) -> None:
+    words = np.array([(1, 0), (1, 0), (0, 1)], np.float32)
+    images = np.array([(lowest, 0)] * (LEAST_BACKGROUND - 1) + [(0.9, 0.3)], np.float32)
+    anywhere = (2 * (lowest * (LEAST_BACKGROUND - 1) + 0.9) + 0.3) / (3 * LEAST_BACKGROUND)
+    assert least_usual(words, images) == pytest.approx(anywhere + WEAK_BELOW * (0.9 - anywhere))
 
 
 def test_a_tiny_collection_has_no_yardstick() -> None:
