@@ -88,7 +88,7 @@ def test_a_damaged_encoder_json_is_named(bundled: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["sagemaker:endpoint", "", "pocke", "\0"],
+    ["vertex:endpoint", "", "pocke", "\0"],
 )
 def test_an_unknown_name_is_answered_with_the_forms_there_are(bundled: Path, name: str) -> None:
     with pytest.raises(ModelNotFound, match='"pocket"'):
