@@ -31,7 +31,7 @@ def open_clients(deploy: Deploy) -> Callable[[str], Any]:
             user_agent_extra="sightline-deploy",
         )
         region = price_list_region(deploy.region) if service == "pricing" else deploy.region
-        return boto3.client(service, region_name=region, config=options)
+        return boto3.session.Session().client(service, region_name=region, config=options)
 
     return client
 

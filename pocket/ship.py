@@ -1,12 +1,13 @@
 """Turns a training checkpoint into what ships: pocket/model (open_clip's form, float16) and pocket/encoder (ONNX).
 
-python -m pocket.ship RUN/joint.pt
+python -m pocket.ship RUN/text.pt [RUN2/text.pt]
 """
 
 import argparse
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -22,13 +23,22 @@ from search.encoders.export import export_in_process
 HERE = Path(__file__).parent
 
 
-def full_state(checkpoint: Path, which: str = "average") -> dict[str, Tensor]:
+def mean_state(checkpoints: Sequence[Path], which: str) -> dict[str, Tensor]:
+    """Of several runs that went on from one checkpoint; whole numbers are the first one's."""
+    states = [torch.load(path, map_location="cpu", weights_only=True)[which] for path in checkpoints]
+    return {
+        name: torch.stack([state[name] for state in states]).mean(0) if value.is_floating_point() else value
+        for name, value in states[0].items()
+    }
+
+
+def full_state(checkpoints: Sequence[Path], which: str = "average") -> dict[str, Tensor]:
     """Returns the model's weights with the token table at full length; rows of tokens without a vector are zero.
 
     Each row is whole steps of a power of two, at most 127: the exported table holds it in bytes, without loss.
     """
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)[which]
-    teacher = load_teacher(checkpoint.with_name(TEACHER_FILE))
+    state = mean_state(checkpoints, which)
+    teacher = load_teacher(checkpoints[0].with_name(TEACHER_FILE))
     compact = taught_table(teacher)
     compact.load_state_dict({name: state.pop(f"token_embedding.{name}") for name in compact.state_dict()})
     table = torch.zeros(VOCAB_SIZE, TEXT_WIDTH)
@@ -61,13 +71,13 @@ def write_model(state: dict[str, Tensor], folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("checkpoints", type=Path, nargs="+", help="of several the mean ships")
     parser.add_argument("--out", type=Path, default=HERE, help="gets the folders model and encoder")
     parser.add_argument("--which", default="average", choices=("average", "model"))
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.out, prefix=".ship-") as scratch:
         model, encoder = Path(scratch) / "pocket", Path(scratch) / "encoder"
-        write_model(full_state(args.checkpoint, args.which), model)
+        write_model(full_state(args.checkpoints, args.which), model)
         failure = export_in_process(model, encoder, half=True, offline=True)
         if failure is not None:
             raise SystemExit(failure)

@@ -22,7 +22,7 @@ ORDINARY_WORDS = tuple(_WORDS.split())
 
 # A best hit is weak below this share of the way from what ordinary words score on any image to what they score on their
 # best. Measured on the bundled gallery: docs/decisions/0003-weak-answers-and-subtraction.md.
-WEAK_BELOW = 0.8
+WEAK_BELOW = 0.75
 
 # Fewer images say nothing about what is usual.
 LEAST_BACKGROUND = 50

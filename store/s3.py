@@ -172,7 +172,7 @@ def connect() -> S3:
     )
     try:
         # ECS sets AWS_REGION, and boto3 reads AWS_DEFAULT_REGION only.
-        return S3(boto3.client("s3", region_name=os.environ.get("AWS_REGION") or None, config=config))
+        return S3(boto3.session.Session().client("s3", region_name=os.environ.get("AWS_REGION") or None, config=config))
     except BotoCoreError as error:
         raise StorageRefused(f"AWS can't be used from here: {error}".replace("\n", " ")) from error
 

@@ -161,7 +161,7 @@ def _client(endpoint: str) -> Any:
     from botocore.config import Config
 
     with _told(endpoint, "none"):
-        return boto3.client(
+        return boto3.session.Session().client(
             "sagemaker-runtime",
             config=Config(
                 connect_timeout=_CONNECT_S,

@@ -111,20 +111,20 @@ def test_an_invocation_can_embed(client: TestClient) -> None:
 
 def test_pictures_are_embedded_together_and_equal_ones_once(client: TestClient, workspace: Workspace) -> None:
     runs: list[int] = []
-    encoder = workspace.engine().encoder
+    encoder = workspace.engine().embedder.encoder
 
     class Watching(FakeEncoder):
         def encode_images(self, pixels: NDArray[np.uint8]) -> Embeddings:
             runs.append(len(pixels))
             return super().encode_images(pixels)
 
-    workspace.engine().encoder = Watching()
+    workspace.engine().embedder.encoder = Watching()
     try:
         names = ["red", "green", "red", "blue"]
         images = [base64.b64encode(picture(name, size=(20, 20), kind="BMP")).decode() for name in names]
         answer = client.post("/invocations", json={"embed": {"images": images}}).json()
     finally:
-        workspace.engine().encoder = encoder
+        workspace.engine().embedder.encoder = encoder
     assert runs == [3]
     rows = np.array(answer["embeddings"]["images"])
     assert [WORDS_OF[int(row.argmax())] for row in rows] == names
