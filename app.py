@@ -105,18 +105,22 @@ def main() -> None:
         settings = read_settings(os.environ)
     except BadSetting as error:
         sys.exit(str(error))
+    from store.batch_output import read_outputs
+    from store.library import open_library
     from store.lock import read_holder
     from store.places import open_place
     from store.release import build_release, open_release
+    from store.sources import open_sources
     from ui.commands import Bundled, build, told
     from ui.model_command import model_commands
     from ui.release_command import release_commands
+    from ui.stores import Stores
 
     holder = partial(read_holder, settings.data_dir)
-    commands = build(settings, join, holder=holder, bundled=Bundled(GALLERY, QUERIES, card=card_of), places=open_place)
+    stores = Stores(open_library, open_sources, build_release, open_release, read_outputs, open_place)
+    commands = build(settings, join, holder=holder, bundled=Bundled(GALLERY, QUERIES, card=card_of), stores=stores)
     commands.add_typer(model_commands(settings, models_of, told, join, holder), name="model")
-    opening = partial(open_release, cache=settings.data_dir / "releases")
-    commands.add_typer(release_commands(settings, told, join, build_release, opening, HERE), name="release")
+    commands.add_typer(release_commands(settings, told, join, stores, HERE), name="release")
     commands(["ui"] if settings.in_space and len(sys.argv) == 1 else None)  # a Space gives no arguments
 
 

@@ -75,7 +75,17 @@ def open_release(where: str, *, cache: Path, open_s3: Callable[[], S3] = connect
 
     Every file is checked against the manifest. Raises: ReleaseDamaged, DiskFull, StoreUnavailable, StorageError.
     """
-    path = _fetched(where, cache, open_s3()) if is_address(where) else Path(where).expanduser()
+    if is_address(where):
+        path = _fetched(where, cache, open_s3())
+        try:
+            return _opened(path, where, cache)
+        except ReleaseDamaged:
+            shutil.rmtree(path if path.is_dir() else path.parent)  # the next start fetches it again
+            raise
+    return _opened(Path(where).expanduser(), where, cache)
+
+
+def _opened(path: Path, where: str, cache: Path) -> Release:
     if path.is_dir():
         return check_release(path)
     if not path.is_file():
@@ -114,24 +124,28 @@ def _fetched(where: str, cache: Path, s3: S3) -> Path:
     if ("" if is_archive else MANIFEST) not in there:
         raise ReleaseDamaged(f"There is no release at {address}: name a .tar.gz, or the folder of a manifest.json.")
     folder = cache / hashlib.sha256(str(address).encode()).hexdigest()[:32]
+    tags = folder.with_name(f"{folder.name}-etags")
     with disk_errors("the folder of fetched releases"):
         cache.mkdir(parents=True, exist_ok=True)
         with _turn(cache):
             for name in [""] if is_archive else there:
                 if not is_archive and not is_plain(name):
                     raise ReleaseDamaged(f"{address} holds {shown(name)}, no plain file of a release: take it away.")
-                _fetch(s3, replace(address, key=prefix + name), there[name], folder / (name or "release.tar.gz"))
+                _fetch(s3, replace(address, key=prefix + name), there[name], folder / (name or "release.tar.gz"), tags)
     return folder / "release.tar.gz" if is_archive else folder
 
 
-def _fetch(s3: S3, address: Address, stored: Stored, target: Path) -> None:
-    if target.is_file() and target.stat().st_size == stored.size_bytes:
+def _fetch(s3: S3, address: Address, stored: Stored, target: Path, tags: Path) -> None:
+    tag = tags / hashlib.sha256(address.key.encode()).hexdigest()[:32]  # an object of the same size has another one
+    if target.is_file() and tag.is_file() and tag.read_text(encoding="utf-8") == stored.etag:
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f"{target.name}.partial")
     with partial.open("wb") as file:
         s3.download(address, file, most_bytes=_MOST_FETCHED_BYTES)
     partial.replace(target)
+    tags.mkdir(exist_ok=True)
+    tag.write_text(stored.etag, encoding="utf-8")
 
 
 def check_release(folder: Path) -> Release:

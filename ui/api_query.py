@@ -5,9 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from urllib.parse import quote
 
+import numpy as np
+
 from search.embedder import Embedder
 from search.errors import BadQuery, EmptyQuery
 from search.query import parse_request
+from search.shipped_item import TYPE as ITEM_TYPE
+from search.shipped_item import ship_item
 from search.types import Answer, Hit, Part, Query, Record
 from search.workspace import Workspace
 from ui.api_errors import UnsupportedType
@@ -32,6 +36,7 @@ class Body:
     type: str
     params: Mapping[str, str]
     wants_csv: bool = False
+    wants_item: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +88,23 @@ def search(workspace: Workspace, body: Body, *, thumb_url: ThumbUrl) -> Reply:
 
 def invoke(workspace: Workspace, body: Body) -> Reply:
     """What `/invocations` answers: a search, `{"embed": …}` or `{"describe": …}`. Raises: as search and embed do."""
+    if body.wants_item and body.type in IMAGE_TYPES:
+        return item(workspace, body)
     if body.type != "application/json":
         return search(workspace, body, thumb_url=no_thumb_url)
     request = parse_json(body.data)
     if "describe" in request:
         return describe(workspace, _alone(request, "describe", '{"describe": {}}'))
     return answered(workspace, read_invocation(request), thumb_url=no_thumb_url, wants_csv=body.wants_csv)
+
+
+def item(workspace: Workspace, body: Body) -> Reply:
+    """A picture as what a collection elsewhere takes in. Raises: BadImage, CollectionError, ModelError."""
+    embedder = workspace.embedder(collection_name(body.params.get("collection")))
+    decoded = embedder.decode(body.data, name="The picture")
+    embedding = embedder.encoder.encode_images(decoded.pixels[np.newaxis])[0]
+    told = ship_item(body.data, decoded, embedding, embedder.encoder)
+    return Reply(told, ITEM_TYPE, Work(model=embedder.encoder.name))
 
 
 def embed(workspace: Workspace, request: Mapping[str, object]) -> Reply:

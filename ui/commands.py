@@ -25,7 +25,8 @@ from ui.words_command import WordsCommand
 if TYPE_CHECKING:
     from search.types import Answer, Encoder, Holder, Query
     from ui.changing import Changing
-    from ui.start import Join, OpenPlace
+    from ui.start import Join
+    from ui.stores import Stores
 
 
 OWN_COLLECTION = "images"  # that `index` adds to where none is named: the bundled gallery can't be changed
@@ -50,9 +51,9 @@ def build(
     *,
     holder: "Callable[[], Holder | None]",
     bundled: Bundled,
-    places: "OpenPlace | None" = None,
+    stores: "Stores | None" = None,
 ) -> typer.Typer:
-    """`holder`: who has the data folder open for writing; `places`: how SIGHTLINE_EVENTS is reached."""
+    """`holder`: who has the data folder open for writing; without `stores` no parts, and no SIGHTLINE_EVENTS."""
     app = typer.Typer(
         help="Search your own images by meaning.",
         no_args_is_help=True,
@@ -112,6 +113,8 @@ def build(
             str | None, typer.Option(help="What a new collection is embedded with; else the one that is set.")
         ] = None,
         prune: Annotated[bool, typer.Option("--prune", help="Remove what is no longer there.")] = False,
+        part: Annotated[str | None, typer.Option(metavar="I/N", help="Only that share, as a part in --out.")] = None,
+        out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where the part is written.")] = None,
     ) -> None:
         """Add images, which stay where they are, to a collection.
 
@@ -120,12 +123,23 @@ def build(
         python app.py index ~/photos ~/scans --collection family --model ~/models/ViT-B-32
         python app.py index ~/photos --prune
         python app.py index s3://my-bucket/photos
+        python app.py index ~/photos --part 1/4 --out parts
 
         What is unchanged is skipped, what was moved is recognised, and images can be found while the rest is read.
         Ctrl-C stops; the same command goes on. Where the page is being served, it does the work and this shows it.
         """
         from ui.indexing import run_index
 
+        if part is not None or out is not None:
+            from search.share import read_share
+            from ui.parts_command import make_part
+
+            assert stores
+            if part is None or out is None or prune or collection:
+                raise typer.BadParameter("--part I/N and --out FOLDER go together, without --collection and --prune.")
+            with told():
+                make_part(settings, join, stores, paths, read_share(part), out, model=model or settings.model)
+            return
         with told(), changing() as change:
             code = run_index(
                 change,
@@ -136,6 +150,36 @@ def build(
                 prune=prune,
             )
         raise typer.Exit(code)
+
+    @app.command("import")
+    def import_parts(
+        places: Annotated[
+            list[str],
+            typer.Argument(metavar="PART...", help="Parts, or what a batch job wrote: folders or s3://…"),
+        ],
+        collection: Annotated[
+            str, typer.Option("--collection", "-c", metavar="NAME", help="Made where it is not there.")
+        ],
+        source: Annotated[
+            str | None,
+            typer.Option(
+                help="s3://bucket/prefix that a batch job read; or the folder of the parts' images on this machine."
+            ),
+        ] = None,
+    ) -> None:
+        """Join what was embedded elsewhere: parts of `index --part`, or the output of a Batch Transform.
+
+        \b
+        python app.py import parts/part-*-of-0004 --collection photos --source ~/photos
+        python app.py import s3://my-bucket/embedded --collection photos --source s3://my-bucket/photos
+
+        Each part is checked whole. What is in the collection already stays; the same command can be run again.
+        """
+        from ui.parts_command import import_all
+
+        assert stores
+        with told():
+            import_all(settings, join, stores, places, collection=collection, source=source)
 
     @app.command()
     def evaluate(
@@ -286,7 +330,7 @@ def build(
 
         with told():
             log_to_stderr(settings.log)
-            run_ui(settings, join, when_serving=say, open_place=places)
+            run_ui(settings, join, when_serving=say, open_place=stores.open_place if stores else None)
         leave()
 
     @app.command()
@@ -305,7 +349,7 @@ def build(
 
         with told():
             log_to_stderr(settings.log)
-            run_serve(settings, join, open_place=places)
+            run_serve(settings, join, open_place=stores.open_place if stores else None)
         leave()
 
     app.add_typer(user_commands(settings, told), name="user")

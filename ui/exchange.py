@@ -3,6 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from search import shipped_item
 from ui.api_errors import NotReady
 from ui.api_query import IMAGE_TYPES, LINES_TYPE, QUERY_TYPES, Body, Reply, ThumbUrl, check_type
 from ui.batches import BATCH_BYTES, Read, answer_lines
@@ -19,7 +20,9 @@ async def query_body(request: Request, service: Service) -> Body:
         most_bytes = min(most_bytes, BATCH_BYTES)
     data = await read_body(request, most_bytes)
     accepted = (entry.partition(";")[0].strip() for entry in request.headers.get("accept", "").split(","))
-    return Body(data, content_type(request), request.query_params, wants_csv="text/csv" in accepted)
+    wanted = set(accepted)
+    csv, item = "text/csv" in wanted, shipped_item.TYPE in wanted
+    return Body(data, content_type(request), request.query_params, wants_csv=csv, wants_item=item)
 
 
 def workers_for(service: Service, body: Body) -> Workers:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, closing
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,32 +16,17 @@ from settings import Settings
 from ui.terminal import plain
 
 if TYPE_CHECKING:
-    from search.types import Encoder, Release
+    from search.types import Encoder
     from search.workspace import Workspace
     from ui.start import Join
-
-
-class BuildRelease(Protocol):
-    """store/release's."""
-
-    def __call__(
-        self,
-        out: Path,
-        *,
-        name: str,
-        model: Mapping[str, object],
-        model_files: Mapping[str, Path],
-        snapshot: Callable[[Path], Mapping[str, object]] | None,
-        told: Mapping[str, object],
-    ) -> Mapping[str, Any]: ...
+    from ui.stores import Stores
 
 
 def release_commands(
     settings: Settings,
     told: Callable[[], AbstractContextManager[None]],
     join: "Join",
-    build_release: BuildRelease,
-    open_release: "Callable[[str], Release]",
+    stores: "Stores",
     root: Path,
 ) -> typer.Typer:
     """`root`: of the code, for its version and licences."""
@@ -67,7 +52,7 @@ def release_commands(
         with told(), closing(join(settings, write=False)) as workspace:
             model = collection if model_only else workspace.engine(collection).collection.info.model
             with workspace.encoders.using(model) as encoder:
-                manifest = build_release(
+                manifest = stores.build_release(
                     out.expanduser(),
                     name=Path(collection).name,
                     model={"name": _shipped(model), "fingerprint": encoder.fingerprint, "dim": encoder.dim},
@@ -97,7 +82,7 @@ def release_commands(
 
         logging.basicConfig(level=logging.ERROR)
         with told():
-            opened = open_release(release)
+            opened = stores.open_release(release, cache=settings.data_dir / "releases")
             with closing(join(replace(settings, release=str(opened.folder)), write=False)) as workspace:
                 search_check(workspace, model=opened.model)()
                 name = opened.collection
@@ -141,7 +126,7 @@ def _evaluation(workspace: "Workspace", name: str) -> Mapping[str, object] | Non
         told = to_json(workspace.evaluations.reports.get(name))
     except ItemNotFound:
         return None
-    return {field: told[field] for field in ("made_at", "fingerprint", "version", "slices")}
+    return {field: told[field] for field in ("made_at", "fingerprint", "version", "overall", "slices")}
 
 
 def _licences(model: str) -> Mapping[str, str]:

@@ -36,11 +36,11 @@ def released(release: "Release", open_library: OpenLibrary, settings: "Settings"
         fingerprint=release.fingerprint,
         threads=os.cpu_count(),
     )
-    load()  # refused now, and not by the first search
+    encoder = load()  # refused now, and not by the first search
     shipped = [] if release.collection is None else [(release.collection, release.collection_dir)]
     return Workspace(
         open_library(release.folder, bundled=shipped, write=False),  # nothing else lies there
-        load_encoder=lambda name: load(),
+        load_encoder=lambda name: encoder,
         decoder=Decoder(workers=os.cpu_count() or 1, max_bytes=settings.max_image_mb * 2**20),
         kept=KeptImages(),
         models=[ModelChoice(release.model, release.model, f'The model of the release "{release.name}".')],

@@ -75,6 +75,7 @@ def test_a_release_holds_no_place_of_this_machine(release: Path) -> None:
 
 
 def test_several_pages_serve_one_release_and_nobody_can_change_it(release: Path, tmp_path: Path) -> None:
+    before = {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in release.rglob("*")}
     with served_ui(tmp_path / "data") as own:
         expected = found(own, "a pig")["hits"]
     with (
@@ -89,6 +90,7 @@ def test_several_pages_serve_one_release_and_nobody_can_change_it(release: Path,
         assert told["may_change"] is False
         with urlopen(f"http://{one}/ping", timeout=30) as answer:
             assert answer.status == 200
+    assert {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in release.rglob("*")} == before
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -146,7 +147,7 @@ class Bucket:
         return self._told(Key) | {"ContentLength": len(self.objects[Key]), "Body": Body(self.objects[Key])}
 
     def _told(self, key: str) -> dict[str, object]:
-        return {"ETag": f'"{key}"', "LastModified": datetime(2026, 1, 1, tzinfo=UTC)}
+        return {"ETag": sha256(self.objects[key]).hexdigest(), "LastModified": datetime(2026, 1, 1, tzinfo=UTC)}
 
 
 class Body(io.BytesIO):
@@ -163,6 +164,22 @@ def test_a_release_in_s3_is_fetched_once(bucket: Bucket, tmp_path: Path) -> None
         opened = open_release("s3://models/r", cache=tmp_path / "cache", open_s3=lambda: S3(bucket))
     assert opened.collection == "photos"
     assert sorted(bucket.asked) == sorted(bucket.objects)
+
+
+def test_another_object_of_the_same_size_is_fetched_again(bucket: Bucket, tmp_path: Path) -> None:
+    open_release("s3://models/r", cache=tmp_path / "cache", open_s3=lambda: S3(bucket))
+    bucket.objects["r/model/textual/model.onnx"] = b"WEIGHTS"
+    with pytest.raises(ReleaseDamaged, match="is damaged in model/textual"):
+        open_release("s3://models/r", cache=tmp_path / "cache", open_s3=lambda: S3(bucket))
+
+
+def test_what_was_fetched_and_is_damaged_here_is_fetched_again(bucket: Bucket, tmp_path: Path) -> None:
+    folder = open_release("s3://models/r", cache=tmp_path / "cache", open_s3=lambda: S3(bucket)).folder
+    (folder / "model" / "textual" / "model.onnx").write_bytes(b"WEIGHTS")
+    with pytest.raises(ReleaseDamaged):
+        open_release("s3://models/r", cache=tmp_path / "cache", open_s3=lambda: S3(bucket))
+    opened = open_release("s3://models/r", cache=tmp_path / "cache", open_s3=lambda: S3(bucket))
+    assert (opened.model_dir / "textual" / "model.onnx").read_bytes() == b"weights"
 
 
 def test_an_archive_in_s3_is_fetched_and_unpacked(tmp_path: Path) -> None:

@@ -1,0 +1,54 @@
+"""One of n shares of a source's files, the same on every machine; embeds and keeps nothing."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from search.errors import BadQuery
+from search.types import Failure, Source, SourceFile
+
+MOST_SHARES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    number: int  # 1 … of
+    of: int
+
+    def has(self, uri: str) -> bool:
+        return int.from_bytes(sha256(uri.encode()).digest()[:8], "big") % self.of == self.number - 1
+
+
+def read_share(text: str) -> Share:
+    """`3/8`. Raises: BadQuery."""
+    number, _, of = text.partition("/")
+    share = Share(int(number), int(of)) if number.isdecimal() and of.isdecimal() else Share(0, 0)
+    if not 1 <= share.number <= share.of <= MOST_SHARES:
+        raise BadQuery(f'"{text[:40]}" names no part: expected i/n such as 1/4, with n up to {MOST_SHARES:,}.')
+    return share
+
+
+class SharedSource:
+    """The files of one share; it says nothing of what is gone, for it does not see all."""
+
+    def __init__(self, source: Source, share: Share) -> None:
+        self._source, self._share = source, share
+
+    @property
+    def name(self) -> str:
+        return self._source.name
+
+    @property
+    def root(self) -> Path | None:
+        return self._source.root
+
+    @property
+    def scope(self) -> None:
+        return None
+
+    def files(self) -> Iterator[SourceFile | Failure]:
+        return (found for found in self._source.files() if self._share.has(found.uri))
+
+    def read(self, file: SourceFile, *, most_bytes: int) -> tuple[SourceFile, bytes]:
+        return self._source.read(file, most_bytes=most_bytes)

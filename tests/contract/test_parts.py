@@ -1,0 +1,165 @@
+"""Images embedded by several processes and joined are what one process would have made of them."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from app import join
+from search.shipped_item import TYPE, read_item
+from search.types import Collection
+from settings import Settings
+from tests.contract.served import open_workspace, picture
+from tests.processes import ROOT
+from ui.access import Access
+from ui.readiness import Readiness, search_check
+from ui.serve import make_serve_app
+from ui.service import Limits, make_service
+
+COUNT = 24
+
+
+def run(*arguments: str, data_dir: Path, code: int = 0) -> str:
+    done = subprocess.run(
+        [sys.executable, "app.py", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "SIGHTLINE_DATA_DIR": str(data_dir)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def drawn(folder: Path, count: int) -> Path:
+    for number in range(count):
+        path = folder / f"{number % 3}" / f"{number:03}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(number).integers(0, 255, (40, 60, 3), np.uint8)
+        Image.fromarray(pixels).save(path)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = drawn(tmp_path_factory.mktemp("photos"), COUNT)
+    (folder / "0" / "broken.jpg").write_bytes(b"no image")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def parts(images: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Made by four processes at once."""
+    out = tmp_path_factory.mktemp("parts")
+    with ThreadPoolExecutor(4) as processes:
+        list(
+            processes.map(
+                lambda i: run("index", str(images), "--part", f"{i}/4", "--out", str(out), data_dir=out / f".{i}"),
+                range(1, 5),
+            )
+        )
+    return sorted(path for path in out.iterdir() if path.name.startswith("part-"))
+
+
+def kept(data_dir: Path, name: str) -> tuple[dict[str, object], dict[str, bytes]]:
+    """By uri: each record without what is given anew each time, and its embedding's bytes."""
+    workspace = join(Settings(data_dir=data_dir), write=False)
+    collection: Collection = workspace.open(name)
+    records = collection.page(offset=0, count=1_000)
+    embeddings = collection.embeddings([record.id for record in records])
+    found = {record.uri: replace(record, id="", added_at="") for record in records}
+    rows = {record.uri: embeddings[record.id].tobytes() for record in records}
+    workspace.close()
+    return dict(found), rows
+
+
+def test_four_parts_joined_are_one_index(images: Path, parts: list[Path], tmp_path: Path) -> None:
+    run("index", str(images), "--collection", "photos", data_dir=tmp_path / "whole")
+    said = run("import", *map(str, parts), "-c", "photos", "--source", str(images), data_dir=tmp_path / "joined")
+    assert f'"photos" has {COUNT} images.' in said
+    assert kept(tmp_path / "joined", "photos") == kept(tmp_path / "whole", "photos")
+
+
+def test_joining_again_changes_nothing(parts: list[Path], tmp_path: Path) -> None:
+    for _ in range(2):
+        run("import", *map(str, parts), "-c", "photos", data_dir=tmp_path)
+    assert len(kept(tmp_path, "photos")[0]) == COUNT
+
+
+def test_a_finished_part_is_not_made_again(images: Path, parts: list[Path], tmp_path: Path) -> None:
+    before = (parts[0] / "manifest.json").stat().st_mtime_ns
+    said = run("index", str(images), "--part", "1/4", "--out", str(parts[0].parent), data_dir=tmp_path)
+    assert said.strip().endswith("is there already.")
+    assert (parts[0] / "manifest.json").stat().st_mtime_ns == before
+
+
+def test_a_damaged_and_a_missing_part_are_named_and_the_others_come_in(parts: list[Path], tmp_path: Path) -> None:
+    damaged = tmp_path / parts[1].name
+    subprocess.run(["cp", "-R", str(parts[1]), str(damaged)], check=True)
+    (damaged / "collection" / "catalog.sqlite").write_bytes(b"")
+    said = run("import", str(parts[0]), str(damaged), str(parts[2]), "-c", "photos", data_dir=tmp_path / "d", code=1)
+    assert f"{damaged} was left out" in said
+    assert "Of 4 parts these are missing: 2, 4." in said
+    told = [json.loads((part / "manifest.json").read_text())["collection"] for part in (parts[0], parts[2])]
+    assert len(kept(tmp_path / "d", "photos")[0]) == sum(part["images"] for part in told) > 0
+
+
+@pytest.mark.parametrize("share", ["0/4", "5/4", "1", "a/b", "1/0", "1/1000000"])
+def test_a_share_that_is_none_is_refused(images: Path, tmp_path: Path, share: str) -> None:
+    said = run("index", str(images), "--part", share, "--out", str(tmp_path), data_dir=tmp_path, code=1)
+    assert "names no part" in said
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[TestClient]:
+    workspace = open_workspace(tmp_path / "served")
+    readiness = Readiness(search_check(workspace, model="fake"))
+    service = make_service(workspace, access=Access(host="0.0.0.0"), limits=Limits(), readiness=readiness)
+    yield TestClient(make_serve_app(service))
+    service.close()
+    workspace.close()
+
+
+def test_a_picture_is_answered_by_what_a_collection_keeps_of_it(client: TestClient) -> None:
+    data = picture("red")
+    answer = client.post("/invocations", content=data, headers={"content-type": "image/png", "accept": TYPE})
+    assert answer.headers["content-type"] == TYPE
+    item = read_item(answer.content, uri="s3://b/red.png")
+    assert (item.record.width, item.record.height, item.record.size_bytes) == (32, 24, len(data))
+    np.testing.assert_allclose(item.embedding, [1, 0, 0], atol=1e-3)
+
+
+def test_a_jobs_output_is_joined_and_what_is_no_item_is_named(tmp_path: Path) -> None:
+    images, outputs = drawn(tmp_path / "in", 6), tmp_path / "out"
+    workspace = join(Settings(data_dir=tmp_path / "serve"), write=False)
+    readiness = Readiness(search_check(workspace, model="pocket"))
+    service = make_service(workspace, access=Access(host="0.0.0.0"), limits=Limits(), readiness=readiness)
+    serve = TestClient(make_serve_app(service))
+    for path in sorted(images.rglob("*.png")):
+        out = outputs / f"{path.relative_to(images)}.out"
+        out.parent.mkdir(parents=True, exist_ok=True)
+        headers = {"content-type": "image/jpeg", "accept": TYPE}  # a job has one type for all; the bytes say what it is
+        out.write_bytes(serve.post("/invocations", content=path.read_bytes(), headers=headers).content)
+    service.close()
+    workspace.close()
+    (outputs / "bad.png.out").write_bytes(b'{"error": {}}')
+    arguments = ("import", str(outputs), "-c", "photos", "--source", "s3://bucket/in")
+    said = run(*arguments, data_dir=tmp_path / "joined", code=1)
+    assert "bad.png: It is no item" in said
+    run("index", str(images), "-c", "photos", data_dir=tmp_path / "whole")
+    joined, whole = kept(tmp_path / "joined", "photos")[1], kept(tmp_path / "whole", "photos")[1]
+    assert sorted(joined) == [f"s3://bucket/in/{number % 3}/{number:03}.png" for number in (0, 3, 1, 4, 2, 5)]
+    for uri, row in joined.items():
+        other = whole["in/" + uri.removeprefix("s3://bucket/in/")]
+        assert float(np.frombuffer(row, np.float32) @ np.frombuffer(other, np.float32)) >= 0.9999

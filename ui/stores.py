@@ -1,0 +1,20 @@
+"""The store's functions that the shell's commands are given by app.py, since the faces may not import the store."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from search.types import Library, Release, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Each as in its module."""
+
+    open_library: "Callable[..., Library]"
+    open_sources: "Callable[..., list[Source]]"
+    build_release: Callable[..., Any]
+    open_release: "Callable[..., Release]"
+    read_outputs: Callable[[str], Iterator[tuple[str, bytes]]]
+    open_place: Callable[..., Any]
