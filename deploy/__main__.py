@@ -37,6 +37,9 @@ def main(arguments: Sequence[str]) -> int:
             return 0
         config = read_config(options.config, options.target)
         aws = open_clients(config.deploy)
+        if options.verb == "batch":
+            _batch(options, config, aws)
+            return 0
         smoke = partial(_smoke, config, options.target, aws, getattr(options, "address", ""))
         verb: Callable[..., None] = smoke
         if options.verb != "smoke":
@@ -69,6 +72,13 @@ def _verb(options: argparse.Namespace) -> Callable[..., None]:
 
 def _smoke(config: Config, target: str, aws: Callable[[str], Any], address: str) -> None:
     import_module("deploy.smoke").run(config, target, aws, say, address)
+
+
+def _batch(options: argparse.Namespace, config: Config, aws: Callable[[str], Any]) -> None:
+    batch = import_module("deploy.batch")
+    kind = options.instance_type or batch.sagemaker.section(config).instance_type
+    with told():
+        batch.run(config, batch.Batch(options.input, options.output, kind, options.instances), aws, say, time.sleep)
 
 
 def _golden(options: argparse.Namespace) -> None:
@@ -110,7 +120,19 @@ def parser() -> argparse.ArgumentParser:
             verb.add_argument("--since-minutes", type=int, default=15, metavar="N")
             verb.add_argument("--follow", action="store_true", help="go on until Ctrl-C")
     _add_golden(verbs)
+    _add_batch(verbs)
     return parser
+
+
+def _add_batch(verbs: Any) -> None:
+    purpose = "embed a bucket's pictures by a SageMaker transform job, for `import`"
+    batch = verbs.add_parser("batch", help=purpose, description=purpose)
+    batch.add_argument("--input", required=True, metavar="S3", help="s3://bucket/prefix/, or a file NAME.manifest")
+    batch.add_argument("--output", required=True, metavar="S3", help="s3://bucket/prefix")
+    batch.add_argument("--instance-type", default="", metavar="TYPE", help="else that of the endpoint")
+    batch.add_argument("--instances", type=int, default=1, metavar="N")
+    batch.add_argument("--config", type=Path, default=Path("deploy.toml"), metavar="FILE")
+    batch.set_defaults(target="sagemaker")
 
 
 def _add_golden(verbs: Any) -> None:

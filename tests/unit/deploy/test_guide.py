@@ -26,7 +26,7 @@ SECTIONS = {
 
 def test_the_guide_shows_every_verb() -> None:
     shown = {command.split()[0] for command in COMMANDS}
-    assert shown == {"plan", "up", "status", "logs", "smoke", "update", "rollback", "down", "golden"}
+    assert shown == {"plan", "up", "status", "logs", "smoke", "update", "rollback", "down", "golden", "batch"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)

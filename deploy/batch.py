@@ -1,0 +1,114 @@
+"""A Batch Transform job: a bucket's pictures through the same image, its output for `import`."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from deploy import base, endpoint, image, release, sagemaker, stacks
+from deploy.clients import check_account
+from deploy.config import Config
+from deploy.errors import BadConfig, StackFailed, Unfinished
+from deploy.sagemaker_requests import Request, Wanted
+
+POLL_S = 30.0
+LONGEST_S = 48 * 3_600.0
+ITEM = "application/vnd.sightline.item+json"  # docs/architecture.md, "HTTP contract": one record and its embedding
+PAYLOAD_MB = 6  # as /execution-parameters
+CONCURRENT = 4
+TIMEOUT_S, RETRIES = 60, 3
+
+Aws = Callable[[str], Any]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    source: str  # s3://… of a prefix, or of a manifest that ends with .manifest
+    out: str  # s3://…
+    instance_type: str
+    instances: int = 1
+
+
+def request(wanted: Wanted, batch: Batch, job: str) -> Request:
+    kind = "ManifestFile" if batch.source.endswith(".manifest") else "S3Prefix"
+    return {
+        "TransformJobName": job,
+        "ModelName": wanted.model,
+        "MaxConcurrentTransforms": CONCURRENT,
+        "MaxPayloadInMB": PAYLOAD_MB,
+        "BatchStrategy": "SingleRecord",
+        "ModelClientConfig": {"InvocationsTimeoutInSeconds": TIMEOUT_S, "InvocationsMaxRetries": RETRIES},
+        "TransformInput": {
+            "DataSource": {"S3DataSource": {"S3DataType": kind, "S3Uri": batch.source}},
+            "ContentType": "image/jpeg",  # of every object; what each is, its first bytes say
+            "CompressionType": "None",
+            "SplitType": "None",
+        },
+        "TransformOutput": {"S3OutputPath": batch.out, "Accept": ITEM, "AssembleWith": "None"},
+        "TransformResources": {"InstanceType": batch.instance_type, "InstanceCount": batch.instances},
+        "Tags": [{"Key": "sightline", "Value": wanted.name}],
+    }
+
+
+def check(config: Config, batch: Batch, bucket: str) -> None:
+    """Raises: BadConfig."""
+    section = sagemaker.section(config)
+    for uri in (batch.source, batch.out):
+        held, _, key = uri.removeprefix("s3://").partition("/")
+        if not uri.startswith("s3://") or not held:
+            raise BadConfig(f"{uri!r}: expected s3://bucket/prefix.")
+        if held not in section.batch_buckets and not (held == bucket and key.startswith("batch/")):
+            raise BadConfig(
+                f"{uri}: the endpoint's role may not reach it; add {held!r} to [sagemaker] batch_buckets, or use"
+                f" s3://{bucket}/batch/…."
+            )
+    given = config.release.path or config.release.uri
+    if given and not given.endswith(
+        ".tar.gz"
+    ):  # CreateModel, "ModelDataSource": not in conjunction with transform jobs
+        raise BadConfig("[release] is a folder: expected a model.tar.gz, all that Batch Transform takes.")
+
+
+def run(config: Config, batch: Batch, aws: Aws, say: Say, wait: Callable[[float], None]) -> None:
+    """Uses what `up` has pushed. Raises: BadConfig, Refused, StackFailed, Unfinished."""
+    check_account(config.deploy, aws)
+    made = base.there(config, aws)
+    check(config, batch, made.bucket)
+    wanted = Wanted(
+        config.deploy.name,
+        image.publish(config.image, made.repository, aws, say, _no_push),
+        release.publish(config.release, made.bucket, aws, say),
+        stacks.outputs(sagemaker.stack_name(config), aws)["Role"],
+        sagemaker.section(config),
+    )
+    endpoint.make_model(wanted, aws, say)
+    job = f"{config.deploy.name}-batch-{secrets.token_hex(6)}"
+    aws("sagemaker").create_transform_job(**request(wanted, batch, job))
+    say(f"Transform job {job}: begun.")
+    _follow(job, aws, say, wait)
+    say("Done. Take its output into a collection with:")
+    say(f"  python app.py import {batch.out} --collection NAME")
+
+
+def _no_push(program: Any, given: str) -> str:
+    raise BadConfig("The image is not in the repository yet: run `up --target sagemaker` first.")
+
+
+def _follow(job: str, aws: Aws, say: Say, wait: Callable[[float], None]) -> None:
+    waited_s, told = 0.0, ""
+    while True:
+        found = aws("sagemaker").describe_transform_job(TransformJobName=job)
+        state = found["TransformJobStatus"]
+        if state == "Completed":
+            return
+        if state in ("Failed", "Stopped"):
+            reason = found.get("FailureReason", "no reason given").rstrip(".")
+            raise StackFailed(f"The job {job} is {state}: {reason}.{endpoint.remedy(reason)}")
+        if state != told:
+            say(f"  {job}: {state}")
+            told = state
+        if waited_s >= LONGEST_S:
+            raise Unfinished(f"The job {job} is still {state} after {LONGEST_S / 3_600:g} hours: the console shows it.")
+        wait(POLL_S)
+        waited_s += POLL_S
