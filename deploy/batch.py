@@ -88,7 +88,8 @@ def run(config: Config, batch: Batch, aws: Aws, say: Say, wait: Callable[[float]
     say(f"Transform job {job}: begun.")
     _follow(job, aws, say, wait)
     say("Done. Take its output into a collection with:")
-    say(f"  python app.py import {batch.out} --collection NAME")
+    source = "s3://BUCKET/PREFIX" if batch.source.endswith(".manifest") else batch.source
+    say(f"  python app.py import {batch.out} --collection NAME --source {source}")
 
 
 def _no_push(program: Any, given: str) -> str:

@@ -73,7 +73,7 @@ def test_it_is_waited_for_and_says_what_to_run_next(running: SagemakerAws) -> No
     said: list[str] = []
     batch.run(configured(), JOB, running, said.append, running.wait)
     assert running.jobs[0]["ModelName"] in running.models
-    assert said[-1] == "  python app.py import s3://photos/embedded --collection NAME"
+    assert said[-1] == "  python app.py import s3://photos/embedded --collection NAME --source s3://photos/2024/"
 
 
 def test_a_job_that_fails_says_why_and_what_to_do(running: SagemakerAws) -> None:
