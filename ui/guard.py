@@ -66,9 +66,9 @@ class Guard:
             log.error("nobody can sign in: %s", error)
             raise SignInUnavailable("Nobody can sign in at the moment; this server's log says why.") from error
         self._access.check_reach(caller)
-        self._access.check_signed_in(caller, path)
         if self._rate is not None and not path.startswith(UNCOUNTED) and not self._access.has_token(caller):
-            _check(self._rate, caller)
+            _check(self._rate, caller)  # first: who has not signed in must not ask without end
+        self._access.check_signed_in(caller, path)
         return caller
 
 

@@ -58,6 +58,7 @@ async def _mount_page(app: FastAPI, service: Service) -> None:
     app.mount("/page", StaticFiles(directory=STATIC))
     for door in GRADIO_DOORS:
         app.add_route(f"/gradio_api/{door}{{rest:path}}", api.nowhere, methods=list(api.ANY_METHOD))
+    app.add_route("/logout", api.nowhere, methods=list(api.ANY_METHOD))  # Gradio's leads to whatever Host says
     app.add_route("/monitoring{rest:path}", api.nowhere, methods=list(api.ANY_METHOD))
     app.user_middleware.append(Middleware(OwnHead, rewrite=with_own_head))  # the innermost
     page = build_page(service.workspace)

@@ -58,3 +58,11 @@ def test_a_library_is_imported_only_where_it_belongs(module: str) -> None:
     for libraries, places in rows("library"):
         if not any(lies_in(module, place) for place in places):
             assert {name for name in imports(modules()[module]) if name.split(".")[0] in libraries} == set()
+
+
+def test_every_module_of_a_room_is_named_on_the_architecture_page() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    words = set(re.findall(r"\w+", page.split("## Rooms\n```")[1].split("```")[0]))
+    rooms = ("search", "store", "ui", "deploy")
+    stems = {name.split(".")[-1] for name in modules() if name.split(".")[0] in rooms}
+    assert stems - words == set()
