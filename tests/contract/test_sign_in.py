@@ -172,6 +172,11 @@ def test_each_caller_has_a_rate_that_thumbnails_do_not_use_up(tmp_path: Path) ->
         assert browser.get("/healthz", headers=one).status_code == 200
 
 
+def test_who_has_not_signed_in_has_a_rate_too(tmp_path: Path, users: Users) -> None:
+    with client(tmp_path, lambda: users, Front(rate=2)) as browser:
+        assert [browser.get("/api/me").status_code for _ in range(4)] == [401, 401, 429, 429]
+
+
 def test_only_listed_origins_may_ask_and_never_with_cookies(tmp_path: Path) -> None:
     with client(tmp_path, None, Front(origins=("https://a.example",))) as browser:
         asked = {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}
