@@ -243,10 +243,8 @@ def _move_into_place(scratch: Path, out: Path) -> None:
 def _end_with_stdin() -> None:
     """Whoever asked holds the other end; should that process be killed, gigabytes of memory are not held for nobody."""
     os.read(0, 1)  # a thread that waits in sys.stdin would hinder the interpreter's end
-    until = time.monotonic() + _ENDS_WITHIN_S
-    while time.monotonic() < until:  # again and again: code that imports or compiles may swallow one
-        signal.raise_signal(signal.SIGINT)
-        time.sleep(1)
+    signal.raise_signal(signal.SIGINT)
+    time.sleep(_ENDS_WITHIN_S)
     os._exit(1)
 
 

@@ -185,7 +185,7 @@ def test_ctrl_c_stops_and_says_that_it_goes_on(server: HubServer, environment: d
     process = subprocess.Popen(
         [sys.executable, "app.py", "model", "fetch", NAME, "--yes"],
         cwd=ROOT,
-        env={**environment, "HF_HUB_DOWNLOAD_TIMEOUT": "12"},  # it looks up from a server that says nothing by then
+        env={**environment, "HF_HUB_DOWNLOAD_TIMEOUT": "6"},  # it looks up from a server that says nothing by then
         stdout=subprocess.PIPE,
         text=True,
     )
