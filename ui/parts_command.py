@@ -13,7 +13,7 @@ import typer
 
 from search.errors import BadQuery, CollectionNotFound, EncoderMismatch, SearchError, SourceError
 from search.indexing import index
-from search.share import Share, SharedSource
+from search.share import MOST_SHARES, Share, SharedSource
 from search.shipped_item import ShippedItem, as_item, read_item
 from search.types import Collection, Condition, Item, Record, Release
 from settings import Settings
@@ -32,6 +32,8 @@ def make_part(
     settings: Settings, join: "Join", stores: Stores, paths: Sequence[str], share: Share, out: Path, *, model: str
 ) -> None:
     """Takes no lock but that of its own unfinished folder, in which the same command goes on."""
+    if out.parts[:1] == ("s3:",):
+        raise BadQuery("--out is a folder: write the part to one, and copy it to the bucket when it is done.")
     name = f"part-{share.number:04}-of-{share.of:04}"
     done, work = out / name, out / f".{name}"
     if done.exists():
@@ -102,17 +104,28 @@ def _opened(stores: Stores, where: str, settings: Settings, trouble: list[str]) 
     except SearchError as error:
         trouble.append(f"{plain(where)} was left out: {error}")
         return None
-    if "part" not in part.told or part.collection is None:
+    if _share_of(part) is None or part.collection is None:
         trouble.append(f"{plain(where)} was left out: it is no part that `index --part` made.")
         return None
     return part
 
 
+def _share_of(part: Release) -> Share | None:
+    told = part.told.get("part")
+    if not isinstance(told, dict):
+        return None
+    number, of = told.get("number"), told.get("of")
+    if type(number) is not int or type(of) is not int or not 1 <= number <= of <= MOST_SHARES:
+        return None
+    return Share(number, of)
+
+
 def _missing(parts: Sequence[Release]) -> list[str]:
     """A sentence for each number of parts that some belong to."""
     of: dict[int, set[int]] = {}
-    for part in parts:
-        of.setdefault(part.told["part"]["of"], set()).add(part.told["part"]["number"])
+    for share in map(_share_of, parts):
+        if share is not None:
+            of.setdefault(share.of, set()).add(share.number)
     said = []
     for count, numbers in of.items():
         if absent := sorted(set(range(1, count + 1)) - numbers):

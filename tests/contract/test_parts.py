@@ -115,6 +115,25 @@ def test_a_damaged_and_a_missing_part_are_named_and_the_others_come_in(parts: li
     assert len(kept(tmp_path / "d", "photos")[0]) == sum(part["images"] for part in told) > 0
 
 
+@pytest.mark.parametrize(
+    "told", [3, [], {}, {"number": "1", "of": 4}, {"number": 1, "of": [4]}, {"number": 5, "of": 4}]
+)
+def test_a_manifest_that_names_no_part_is_left_out_by_name(parts: list[Path], tmp_path: Path, told: object) -> None:
+    odd = tmp_path / "odd"
+    subprocess.run(["cp", "-R", str(parts[1]), str(odd)], check=True)
+    manifest = json.loads((odd / "manifest.json").read_text())
+    (odd / "manifest.json").write_text(json.dumps(manifest | {"part": told}))
+    said = run("import", str(odd), *map(str, parts), "-c", "photos", data_dir=tmp_path / "d", code=1)
+    assert said.endswith(f"{odd} was left out: it is no part that `index --part` made.\n")
+    assert len(kept(tmp_path / "d", "photos")[0]) == COUNT
+
+
+def test_a_part_is_not_written_to_a_folder_named_like_a_bucket(images: Path, tmp_path: Path) -> None:
+    said = run("index", str(images), "--part", "1/4", "--out", "s3://bucket/x", data_dir=tmp_path, code=1)
+    assert said == "--out is a folder: write the part to one, and copy it to the bucket when it is done.\n"
+    assert not (ROOT / "s3:").exists()
+
+
 @pytest.mark.parametrize("share", ["0/4", "5/4", "1", "a/b", "1/0", "1/1000000"])
 def test_a_share_that_is_none_is_refused(images: Path, tmp_path: Path, share: str) -> None:
     said = run("index", str(images), "--part", share, "--out", str(tmp_path), data_dir=tmp_path, code=1)
