@@ -3,28 +3,30 @@
 ARG BASE_IMAGE=docker.io/library/python:3.11-slim-bookworm
 
 FROM ${BASE_IMAGE} AS packages
-COPY requirements-serve.txt /tmp/
+COPY requirements-serve.txt constraints.txt /tmp/
 RUN python3 -m venv /opt/sightline/venv \
- && /opt/sightline/venv/bin/pip install --no-cache-dir --disable-pip-version-check -r /tmp/requirements-serve.txt \
+ && /opt/sightline/venv/bin/pip install --no-cache-dir --disable-pip-version-check \
+    -c /tmp/constraints.txt -r /tmp/requirements-serve.txt \
  && /opt/sightline/venv/bin/pip uninstall --yes --quiet pip setuptools
 
 FROM ${BASE_IMAGE} AS packages-full
 ARG TORCH_INDEX
-COPY requirements-serve.txt requirements.txt /tmp/
+COPY requirements-serve.txt requirements.txt constraints.txt /tmp/
 RUN python3 -m venv /opt/sightline/venv \
  && /opt/sightline/venv/bin/pip install --no-cache-dir --disable-pip-version-check \
-    ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} -r /tmp/requirements.txt \
+    ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} -c /tmp/constraints.txt -r /tmp/requirements.txt \
  && /opt/sightline/venv/bin/pip uninstall --yes --quiet pip
 
 FROM ${BASE_IMAGE} AS code
+ARG REVISION=unknown
 WORKDIR /opt/sightline/app
-COPY app.py settings.py LICENSE ./
+COPY app.py settings.py pyproject.toml LICENSE ./
 COPY search search
 COPY store store
 COPY ui ui
 COPY pocket pocket
-# Here, because the root may be read-only later.
-RUN python3 -m compileall -q .
+# Compiled here, because the root may be read-only later; releases name the commit, and git is not in here.
+RUN python3 -m compileall -q . && echo "$REVISION" > REVISION
 
 # Another model than the bundled one, as an exported folder: the only stages that ask a model hub for anything.
 FROM packages AS model

@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check
 STAMPS = .venv/.stamps
 
-.PHONY: help run full test test-models image-test check fix bench pictures clean
+.PHONY: help run full test test-models image-test lock check fix bench pictures clean
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
 
@@ -20,6 +20,12 @@ test-models: $(STAMPS)/dev  ## export whole architectures with random weights: h
 
 image-test:  ## build the image with docker or buildah and test it inside, as three users, read-only, without network
 	@tests/container/run_image.sh $(TARGETS) -- $(BUILD_OPTIONS)
+
+lock:  ## write constraints.txt anew: the version of everything that the image installs
+	@sh -ec 'd=$$(mktemp -d); trap "rm -rf $$d" EXIT; $(PYTHON) -m venv $$d; \
+	  $$d/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt; \
+	  $$d/bin/python -m pip freeze --all --exclude pip | sed "s/+.*//; 1i # Written by make lock: the version of everything that the image installs." > $$d/pins; \
+	  cp $$d/pins constraints.txt'
 
 check: $(STAMPS)/dev  ## format, lint, types
 	@.venv/bin/ruff format --check .

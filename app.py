@@ -120,7 +120,7 @@ def main() -> None:
     stores = Stores(open_library, open_sources, build_release, open_release, read_outputs, open_place)
     commands = build(settings, join, holder=holder, bundled=Bundled(GALLERY, QUERIES, card=card_of), stores=stores)
     commands.add_typer(model_commands(settings, models_of, told, join, holder), name="model")
-    commands.add_typer(release_commands(settings, told, join, stores, HERE), name="release")
+    commands.add_typer(release_commands(settings, told, join, stores, root=HERE, gallery=GALLERY), name="release")
     commands(["ui"] if settings.in_space and len(sys.argv) == 1 else None)  # a Space gives no arguments
 
 

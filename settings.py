@@ -89,6 +89,11 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     for variable in ("PORT", "SAGEMAKER_BIND_TO_PORT"):  # the platform's word is the last
         if environment.get(variable, "").strip():
             values["port"] = _whole(1, 65_535)(variable, environment[variable])
+    if "copy" in values and "release" in values:
+        raise BadSetting(
+            "SIGHTLINE_COPY and SIGHTLINE_RELEASE are both set: a release is never changed, so there is nothing to "
+            "copy; unset one of them."
+        )
     values["batch_transform"] = environment.get("SAGEMAKER_BATCH", "").strip().lower() == "true"
     return Settings(**values)  # type: ignore[arg-type]  # each reader returns its field's type
 

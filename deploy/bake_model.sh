@@ -7,3 +7,4 @@ export PATH="/opt/sightline/venv/bin:$PATH" SIGHTLINE_DATA_DIR=/tmp/data HF_HUB_
 python app.py model fetch --yes "$SIGHTLINE_MODEL"
 python app.py release build --model-only "$SIGHTLINE_MODEL" /tmp/release
 cp -R /tmp/release/model/. /opt/sightline/model
+[ ! -d /tmp/release/licences ] || cp /tmp/release/licences/* /opt/sightline/model

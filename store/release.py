@@ -32,34 +32,35 @@ def build_release(
     *,
     name: str,
     model: Mapping[str, object],
-    model_files: Mapping[str, Path],
+    files: Mapping[str, Path],
     snapshot: Callable[[Path], Mapping[str, object]] | None,
     told: Mapping[str, object],
 ) -> Mapping[str, object]:
     """Makes `out`, a folder or a .tar.gz; the same things make the same bytes.
 
-    `model`: its name, fingerprint and dim; `snapshot` fills a new collection folder and returns what the manifest says
-    of it; `told`: what else it says. Returns the manifest. Raises: SourceError where `out` can't be made, DiskFull.
+    `model`: its name, fingerprint and dim; `files`: by their names in the release, its files and others;
+    `snapshot` fills a new collection folder and returns what the manifest says of it; `told`: what else it says.
+    Returns the manifest. Raises: SourceError where `out` can't be made, DiskFull.
     """
     _check_out(out)
     staged = out.with_name(f".{out.name}.{secrets.token_hex(4)}")
     try:
         with disk_errors("the release"):
-            for inside, path in model_files.items():
-                _check_name(f"{MODEL}/{inside}")
-                (staged / MODEL / inside).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, staged / MODEL / inside)
+            for inside, path in files.items():
+                _check_name(inside)
+                (staged / inside).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, staged / inside)
         collection = snapshot(staged / COLLECTION) if snapshot else None
         with disk_errors("the release"):
-            files = {found: _told(staged / found) for found in sorted(_names(staged))}
-        for found in files:
+            hashed = {found: _told(staged / found) for found in sorted(_names(staged))}
+        for found in hashed:
             _check_name(found)
-        said = {"format": FORMAT, "name": name, "model": model, "collection": collection, **told, "files": files}
+        said = {"format": FORMAT, "name": name, "model": model, "collection": collection, **told, "files": hashed}
         write_durably(staged / MANIFEST, (json.dumps(said, indent=1, ensure_ascii=False) + "\n").encode())
         if out.name.endswith(_PACKED):
             packed = out.with_name(f".{out.name}.{secrets.token_hex(4)}.partial")
             try:
-                pack(staged, [MANIFEST, *files], packed)
+                pack(staged, [MANIFEST, *hashed], packed)
                 packed.replace(out)
             finally:
                 packed.unlink(missing_ok=True)

@@ -64,7 +64,7 @@ def make_part(
             done,
             name=name,
             model={"name": model, "fingerprint": encoder.fingerprint, "dim": encoder.dim},
-            model_files={},
+            files={},
             snapshot=lambda into: {
                 "name": "part",
                 "images": len(collection),

@@ -1,23 +1,21 @@
 """`python app.py release`: a collection and its model made into a release, and one checked; what it is, store says."""
 
 import logging
-import subprocess
-import tomllib
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search.errors import ItemNotFound, ModelError
 from settings import Settings
 from ui.terminal import plain
 
 if TYPE_CHECKING:
-    from search.types import Encoder
-    from search.workspace import Workspace
+    from search.agreement import Agreement
+    from search.types import Collection, Release
     from ui.start import Join
     from ui.stores import Stores
 
@@ -27,9 +25,11 @@ def release_commands(
     told: Callable[[], AbstractContextManager[None]],
     join: "Join",
     stores: "Stores",
+    *,
     root: Path,
+    gallery: str,
 ) -> typer.Typer:
-    """`root`: of the code, for its version and licences."""
+    """`root`: of the code, for its version and licences; `gallery`: the collection that comes with it."""
     app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Build a release, and check one.")
 
     @app.command()
@@ -49,99 +49,90 @@ def release_commands(
         Thumbnails are in it, originals are not. The same collection and model make the same bytes.
         """
         logging.basicConfig(level=logging.ERROR)
-        with told(), closing(join(settings, write=False)) as workspace:
-            model = collection if model_only else workspace.engine(collection).collection.info.model
-            with workspace.encoders.using(model) as encoder:
-                manifest = stores.build_release(
-                    out.expanduser(),
-                    name=Path(collection).name,
-                    model={"name": _shipped(model), "fingerprint": encoder.fingerprint, "dim": encoder.dim},
-                    model_files=_files(encoder),
-                    snapshot=None if model_only else partial(_snapshot, workspace, collection, model),
-                    told={
-                        "code": _code(root),
-                        "licences": _licences(model),
-                        "evaluation": None if model_only else _evaluation(workspace, collection),
-                    },
-                )
+        with told():
+            manifest, remark = _built(settings, join, stores, collection, out, model_only, root=root, gallery=gallery)
         total = sum(file["bytes"] for file in manifest["files"].values())
-        typer.echo(f"{plain(str(out))}: {len(manifest['files']):,} files, {total / 1e6:,.1f} MB")
+        typer.echo(f"{plain(str(out))}: {len(manifest['files']):,} files, {total / 1e6:,.1f} MB{plain(remark)}")
 
     @app.command()
     def verify(
         release: Annotated[str, typer.Argument(metavar="RELEASE", help="A folder, a .tar.gz, or s3://bucket/key.")],
     ) -> None:
-        """Check every file of a release against its manifest, then embed and search with it.
+        """Check every file of a release against its manifest, search with it, and embed some thumbnails again.
 
         \b
         python app.py release verify photos-1.tar.gz
         """
-        from dataclasses import replace
-
-        from ui.readiness import search_check
-
         logging.basicConfig(level=logging.ERROR)
         with told():
             opened = stores.open_release(release, cache=settings.data_dir / "releases")
-            with closing(join(replace(settings, release=str(opened.folder)), write=False)) as workspace:
-                search_check(workspace, model=opened.model)()
-                name = opened.collection
-                holds = f'"{plain(name)}" of {len(workspace.open(name)):,} images' if name else "no collection"
+            holds = _tried(opened, stores, settings)
             typer.echo(f"{plain(release)} is whole: model {plain(opened.model)} ({opened.fingerprint[:12]}), {holds}.")
 
     return app
 
 
-def _files(encoder: "Encoder") -> dict[str, Path]:
-    """Of the exported folder, by their place in it. Raises: ModelError where torch serves."""
-    from search.encoders.fingerprint import exported_files
+def _built(
+    settings: Settings,
+    join: "Join",
+    stores: "Stores",
+    named: str,
+    out: Path,
+    model_only: bool,
+    *,
+    root: Path,
+    gallery: str,
+) -> tuple[Mapping[str, dict[str, dict[str, int]]], str]:
+    """The manifest, and what somebody should know of it."""
+    from ui.licences import licence_of_images, licences_of_model
+    from ui.release_contents import code_at, evaluation_of, model_files, shipped_name
 
-    folder = getattr(encoder, "folder", None)
-    if not isinstance(folder, Path):
-        raise ModelError(f'A release needs an exported model, and "{encoder.name}" is served without an export here.')
-    found = {path.relative_to(folder).as_posix(): path for path in exported_files(folder)}
-    if (folder / "encoder.json").is_file():
-        found["encoder.json"] = folder / "encoder.json"
-    return found
+    with closing(join(replace(settings, release=""), write=False)) as workspace:
+        collection = None if model_only else workspace.engine(named).collection
+        model = named if collection is None else collection.info.model
+        evaluation, remark = (None, "") if collection is None else evaluation_of(workspace, collection)
+        texts, licences = licences_of_model(model, models_dir=settings.data_dir / "models", root=root)
+        if collection is not None:
+            licences["images"] = licence_of_images(collection, is_gallery=named == gallery)
+        with workspace.encoders.using(model) as encoder:
+            files = {f"model/{name}": path for name, path in model_files(encoder).items()}
+            manifest = stores.build_release(
+                out.expanduser(),
+                name=Path(named).name,
+                model={"name": shipped_name(model), "fingerprint": encoder.fingerprint, "dim": encoder.dim},
+                files=files | {f"licences/{name}": path for name, path in texts.items()},
+                snapshot=None if collection is None else partial(_snapshot, collection, shipped_name(model)),
+                told={"code": code_at(root), "licences": licences, "evaluation": evaluation},
+            )
+    return manifest, f"; {remark}" if remark else ""
 
 
-def _shipped(model: str) -> str:
-    """A folder's own name in place of its path, which means nothing elsewhere."""
-    return Path(model).name if model.startswith(("/", ".", "~")) else model
-
-
-def _snapshot(workspace: "Workspace", name: str, model: str, into: Path) -> Mapping[str, object]:
-    collection = workspace.open(name)
-    thumbnails = collection.snapshot(into, model=_shipped(model))
+def _snapshot(collection: "Collection", model: str, into: Path) -> Mapping[str, object]:
+    thumbnails = collection.snapshot(into, model=model)
     return {"name": collection.info.name, "images": len(collection), "thumbnails": thumbnails}
 
 
-def _evaluation(workspace: "Workspace", name: str) -> Mapping[str, object] | None:
-    """The last report's figures, without its queries."""
-    from search.report import to_json
+def _tried(release: "Release", stores: "Stores", settings: Settings) -> str:
+    """What it holds, searched and embedded with its own model, wherever SIGHTLINE_MODEL is. Raises: ReleaseDamaged."""
+    from search.agreement import agreement
+    from search.errors import ReleaseDamaged
+    from ui.readiness import search_check
+    from ui.released import released
 
-    if workspace.evaluations is None:
-        return None
-    try:
-        told = to_json(workspace.evaluations.reports.get(name))
-    except ItemNotFound:
-        return None
-    return {field: told[field] for field in ("made_at", "fingerprint", "version", "overall", "slices")}
+    own = replace(settings, model=Settings().model)
+    with closing(released(release, stores.open_library, own)) as workspace:
+        search_check(workspace, model=release.model)()
+        if release.collection is None:
+            return "no collection"
+        collection = workspace.open(release.collection)
+        found = agreement(collection, workspace.encoder(release.model), workspace.decoder)
+        if found is not None and not found.is_given:
+            raise ReleaseDamaged(
+                f'The collection of the release "{release.name}" was not embedded by the model beside it: {found}; '
+                "build it again with the model that embedded it."
+            )
+        return f'"{plain(release.collection)}" of {len(collection):,} images; {_said(found)}'
 
 
-def _licences(model: str) -> Mapping[str, str]:
-    if model == "pocket":
-        return {"model": "Apache-2.0", "drawings": "OFL-1.1 (Noto Color Emoji)"}
-    return {"model": f"as its own card says: {_shipped(model)}"}
-
-
-def _code(root: Path) -> Mapping[str, object]:
-    version = "unknown"
-    if (root / "pyproject.toml").is_file():
-        version = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
-    git = ("git", "-C", str(root), "rev-parse", "HEAD")
-    try:
-        commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        commit = "unknown"
-    return {"version": version, "commit": commit, "licence": "Apache-2.0"}
+def _said(found: "Agreement | None") -> str:
+    return f"{found}" if found else "without a thumbnail to embed again"

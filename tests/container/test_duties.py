@@ -92,6 +92,19 @@ class Duty(unittest.TestCase):
         server.wait_until_ready()
         return server
 
+    def run_command(self, *arguments: str, data_dir: str) -> str:
+        ran = subprocess.run(
+            [sys.executable, "app.py", *arguments],
+            cwd=APP,
+            env={**os.environ, "SIGHTLINE_DATA_DIR": data_dir},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        self.assertEqual(ran.returncode, 0, ran.stderr)
+        return ran.stdout
+
     def found(self, server: Server, path: str, body: bytes, type: str = "application/json") -> list[dict[str, object]]:
         status, _, answer = server.ask("POST", path, body, type)
         self.assertEqual(status, 200, answer)
@@ -116,16 +129,7 @@ class Ui(Duty):
     def test_an_image_that_is_indexed_is_found_and_still_there_after_a_restart(self) -> None:
         with tempfile.TemporaryDirectory() as data, tempfile.TemporaryDirectory() as images:
             (Path(images) / "red.png").write_bytes(PICTURE)
-            ran = subprocess.run(
-                [sys.executable, "app.py", "index", images, "--collection", "mine"],
-                cwd=APP,
-                env={**os.environ, "SIGHTLINE_DATA_DIR": data},
-                capture_output=True,
-                text=True,
-                timeout=120,
-                check=False,
-            )
-            self.assertEqual(ran.returncode, 0, ran.stderr)
+            self.run_command("index", images, "--collection", "mine", data_dir=data)
             for _ in range(2):
                 ui = Server("ui", data)
                 self.addCleanup(ui.end)
@@ -206,6 +210,22 @@ class Serve(Duty):
             statuses = {status for each in asked for status in each.result(30)}
         self.assertLessEqual(statuses, {200, 503})
         self.assertIn(200, statuses)
+
+
+class Release(Duty):
+    def test_a_release_that_is_built_here_says_of_which_code_and_is_checked_and_served(self) -> None:
+        with tempfile.TemporaryDirectory() as data:
+            release = str(Path(data) / "release")
+            self.run_command("release", "build", "gallery", release, data_dir=data)
+            told = json.loads((Path(release) / "manifest.json").read_text(encoding="utf-8"))
+            self.assertRegex(told["code"]["version"], r"^\d+\.\d+\.\d+$")
+            self.assertRegex(told["code"]["commit"], r"^([0-9a-f]{40}|unknown)$")  # unknown: no build argument, no git
+            texts = sorted(path.name for path in (Path(release) / "licences").iterdir())
+            self.assertEqual(texts, ["LICENSE", "NOTO-OFL.txt"])
+            self.assertIn("32 thumbnails", self.run_command("release", "verify", release, data_dir=data))
+            serve = self.start("serve", SIGHTLINE_RELEASE=release)
+            self.assertEqual(len(self.found(serve, "/invocations", b'{"query": "a pig", "top_k": 3}')), 3)
+            self.assertEqual(serve.stop(), 0)
 
 
 if __name__ == "__main__":

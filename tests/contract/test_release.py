@@ -4,17 +4,26 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
 from starlette.testclient import TestClient
 
 from app import join
+from search.reports import Reports
+from search.types import Item
 from settings import Settings
-from store.release import open_release
-from tests.processes import ROOT, served_ui
+from store.collection import build_folder
+from store.library import open_folder
+from store.release import build_release, open_release
+from tests.processes import ROOT, served, served_ui
+from tests.runtime_server import aws_environment, sagemaker_runtime
+from tests.unit.encoders.exports import write_export
+from tests.unit.test_reports import report
 from ui.access import Access
 from ui.readiness import Readiness, search_check
 from ui.serve import make_serve_app
@@ -53,11 +62,11 @@ def model_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "release"
 
 
-def found(address: str, query: str) -> dict[str, object]:
+def found(address: str, query: str) -> dict[str, Any]:
     request = Request(f"http://{address}/api/search", json.dumps({"query": query}).encode())
     request.add_header("content-type", "application/json")
     with urlopen(request, timeout=30) as answer:
-        told: dict[str, object] = json.load(answer)
+        told: dict[str, Any] = json.load(answer)
     return told
 
 
@@ -140,8 +149,89 @@ def test_a_damaged_release_is_not_served(model_alone: Path, tmp_path: Path) -> N
         assert said.splitlines()[-1].startswith('The release "pocket" is damaged in model/config.json')
 
 
-def test_what_was_built_is_opened_by_the_store(release: Path, tmp_path: Path) -> None:
+def test_what_was_built_is_opened_by_the_store_with_its_licences_and_version(release: Path, tmp_path: Path) -> None:
     opened = open_release(str(release), cache=tmp_path)
-    assert (opened.name, opened.collection, opened.told["licences"]["drawings"]) == (
-        "gallery", "gallery", "OFL-1.1 (Noto Color Emoji)",
-    )  # fmt: skip
+    assert (opened.name, opened.collection, opened.told["evaluation"]) == ("gallery", "gallery", None)
+    assert opened.told["licences"] == {
+        "model": "Apache-2.0",
+        "drawings": "OFL-1.1 (Noto Color Emoji)",
+        "images": "OFL-1.1 (Noto Color Emoji), backgrounds Apache-2.0",
+    }
+    texts = {"LICENSE": ROOT / "LICENSE", "NOTO-OFL.txt": ROOT / "pocket" / "NOTO-OFL.txt"}
+    for name, text in texts.items():
+        assert (release / "licences" / name).read_bytes() == text.read_bytes()
+    assert f'version = "{opened.told["code"]["version"]}"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_a_collection_that_claims_its_model_and_was_not_embedded_by_it_is_found_out(
+    release: Path, tmp_path: Path
+) -> None:
+    """Each picture has the embedding of another: no file, hash or fingerprint is wrong."""
+
+    def snapshot(into: Path) -> Mapping[str, object]:
+        gallery = open_folder(release / "collection")
+        info, records = gallery.info, gallery.page(offset=0, count=64)
+        stored = gallery.embeddings([record.id for record in records])
+        with build_folder(
+            into, name=info.name, model=info.model, fingerprint=info.fingerprint, dim=info.dim, description=""
+        ) as made:
+            for record, other in zip(records, [*records[1:], records[0]], strict=True):
+                made.put([Item(record, stored[other.id], gallery.thumbnail(record.id))])
+        gallery.close()
+        return {"name": info.name, "images": 64, "thumbnails": 64}
+
+    told = json.loads((release / "manifest.json").read_text())
+    model = {name: release / name for name in told["files"] if name.startswith("model/")}
+    build_release(
+        tmp_path / "mixed", name="mixed", model=told["model"], files=model, snapshot=snapshot, told={"code": {}}
+    )
+    said = run("release", "verify", str(tmp_path / "mixed"), data_dir=tmp_path / "data", code=1)
+    assert 'The collection of the release "mixed" was not embedded by the model beside it: 32 thumbnails' in said
+    said = run("release", "verify", str(release), data_dir=tmp_path / "data")
+    assert "32 thumbnails, embedded again, have a cosine of 1.000 or more with what is stored" in said
+
+
+def test_the_releases_model_behind_an_endpoint_encodes_for_readers(release: Path, tmp_path: Path) -> None:
+    with (
+        served(tmp_path / "endpoint", SIGHTLINE_RELEASE=str(release)) as container,
+        sagemaker_runtime({"encoder": container}) as runtime,
+    ):
+        behind = {"SIGHTLINE_RELEASE": str(release), "SIGHTLINE_MODEL": "sagemaker:encoder"}
+        with served_ui(tmp_path / "a", SIGHTLINE_RELEASE=str(release)) as own:
+            expected = found(own, "a pig")
+        with served_ui(tmp_path / "b", **behind, **aws_environment(runtime)) as page:
+            answer = found(page, "a pig")
+            with urlopen(f"http://{page}/api/models", timeout=30) as told:
+                notes = [model["about"] for model in json.load(told)["models"]]
+        said = run("release", "verify", str(release), data_dir=tmp_path / "c", SIGHTLINE_MODEL="sagemaker:nothing")
+    assert [hit["id"] for hit in answer["hits"]] == [hit["id"] for hit in expected["hits"]]
+    assert (answer["model"], answer["fingerprint"]) == (expected["model"], expected["fingerprint"])
+    assert notes == [
+        'The model of the release "gallery", behind the SageMaker endpoint encoder; pictures are encoded there.'
+    ]
+    assert "is whole" in said  # by its own model
+
+
+def test_an_endpoint_of_another_model_than_the_releases_is_refused_at_the_start(release: Path, tmp_path: Path) -> None:
+    other = write_export(tmp_path / "other")
+    run("release", "build", "--model-only", str(other), str(tmp_path / "alone"), data_dir=tmp_path / "data")
+    with (
+        served(tmp_path / "endpoint", SIGHTLINE_RELEASE=str(tmp_path / "alone")) as container,
+        sagemaker_runtime({"encoder": container}) as runtime,
+    ):
+        behind = {"SIGHTLINE_RELEASE": str(release), "SIGHTLINE_MODEL": "sagemaker:encoder"}
+        for duty in ("ui", "serve"):
+            said = run(duty, data_dir=tmp_path / "a", code=1, **behind, **aws_environment(runtime))
+            assert 'The endpoint "encoder" serves another model (' in said.splitlines()[-1]
+        missing = behind | {"SIGHTLINE_MODEL": "sagemaker:nothing"}
+        said = run("ui", data_dir=tmp_path / "a", code=1, **missing, **aws_environment(runtime))
+        assert 'There is no endpoint "nothing" in eu-central-1' in said.splitlines()[-1]
+
+
+def test_an_evaluation_of_another_version_is_left_out_with_a_word(tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    kept = Reports(data_dir / "reports")
+    kept.keep(replace(report(), collection="gallery"))
+    said = run("release", "build", "gallery", str(tmp_path / "release"), data_dir=data_dir)
+    assert "MB; the last evaluation (2026-11-23) is not in it, because it judged another model (fake-1)" in said
+    assert json.loads((tmp_path / "release" / "manifest.json").read_text())["evaluation"] is None

@@ -45,7 +45,6 @@ def test_each_variable_lands_in_its_field() -> None:
             "SIGHTLINE_ORIGINS": "https://a.example, http://localhost:3000",
             "SIGHTLINE_ROOT_PATH": "/sightline/",
             "SIGHTLINE_PROXIES": "10.0.0.0/16 2001:db8::/32",
-            "SIGHTLINE_RELEASE": "/srv/photos.tar.gz",
         }
     ) == Settings(
         data_dir=Path("/srv/data"),
@@ -69,8 +68,13 @@ def test_each_variable_lands_in_its_field() -> None:
         origins=("https://a.example", "http://localhost:3000"),
         root_path="/sightline",
         proxies=(ip_network("10.0.0.0/16"), ip_network("2001:db8::/32")),
-        release="/srv/photos.tar.gz",
     )
+    assert read_settings({"SIGHTLINE_RELEASE": "/srv/photos.tar.gz"}) == Settings(release="/srv/photos.tar.gz")
+
+
+def test_a_release_which_nothing_changes_is_not_to_be_copied() -> None:
+    with pytest.raises(BadSetting, match="SIGHTLINE_COPY and SIGHTLINE_RELEASE are both set"):
+        read_settings({"SIGHTLINE_COPY": "/srv/copy", "SIGHTLINE_RELEASE": "/srv/photos.tar.gz"})
 
 
 def test_proxies_can_be_counted() -> None:

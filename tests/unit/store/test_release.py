@@ -32,7 +32,7 @@ def build(out: Path, *, of: Callable[[Path], Mapping[str, object]] | None = snap
     weights = out.parent / "weights"
     weights.write_bytes(b"weights")
     told = {"code": {"version": "1"}}
-    build_release(out, name="photos", model=MODEL, model_files={"textual/model.onnx": weights}, snapshot=of, told=told)
+    build_release(out, name="photos", model=MODEL, files={WEIGHTS: weights}, snapshot=of, told=told)
     return out
 
 
