@@ -4,7 +4,7 @@ import logging
 import secrets
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -125,20 +125,6 @@ class Jobs:
             self._untidy = True
             self._changed.notify_all()
 
-    def watch(self, id: str) -> Iterator[Job]:
-        """The job now and at each change, until it is finished or this is closed. Raises: JobNotFound."""
-        seen: Job | None = None
-        while True:
-            with self._changed:
-                while self._job(id) is seen and not self._closing:
-                    self._changed.wait()
-                job, closing = self._job(id), self._closing
-            if job is not seen:
-                yield job
-            if job.is_finished or closing:
-                return
-            seen = job
-
     def close(self) -> None:
         """Stops the job that runs, which goes on at the next `start`."""
         with self._changed:
@@ -258,7 +244,6 @@ class Jobs:
             told = progress if before is None else _sum(before, progress)
             with self._changed:
                 self._jobs[job.id] = replace(self._jobs[job.id], progress=told)
-                self._changed.notify_all()
 
         for source in self._open_sources(job.spec, engine.collection):
             report = report.plus(
@@ -284,7 +269,6 @@ class Jobs:
 
     def _keep(self, job: Job) -> Job:
         self._jobs[job.id] = job
-        self._changed.notify_all()
         try:
             save(self._folder, job)
         except SearchError as error:  # it is only done again, after a restart

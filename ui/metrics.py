@@ -106,7 +106,7 @@ class _State:
             lag.add_metric([name], behind)
         yield lag
         yield CounterMetricFamily(
-            "sightline_decoder_restarts", "Decoder processes ended by a picture.", self._workspace.decoder.restarts
+            "sightline_decoder_restarts", "Decoder processes ended by an image.", self._workspace.decoder.restarts
         )
 
     def _lags(self) -> list[tuple[str, int]]:

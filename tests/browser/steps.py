@@ -37,11 +37,11 @@ def search(page: Page, words: str) -> None:
 
 def pictures(page: Page) -> Locator:
     """The pictures of the grid, by name."""
-    return page.get_by_role("list", name="Pictures").locator(".tile-open")
+    return page.get_by_role("list", name="Images").locator(".tile-open")
 
 
 def picture(page: Page, name: str) -> Locator:
-    return page.get_by_role("list", name="Pictures").get_by_role("button", name=name, exact=True)
+    return page.get_by_role("list", name="Images").get_by_role("button", name=name, exact=True)
 
 
 def chips(page: Page) -> Locator:

@@ -32,13 +32,13 @@ def test_a_search_by_keyboard_alone(page: Page, address: str) -> None:
     page.keyboard.press("ArrowRight")
     expect(picture(page, "scarlet square")).to_be_focused()
     page.keyboard.press("Enter")
-    expect(page.get_by_role("complementary", name="Picture").get_by_role("heading", level=2)).to_have_text(
+    expect(page.get_by_role("complementary", name="Image").get_by_role("heading", level=2)).to_have_text(
         "scarlet square"
     )
     page.keyboard.press("Escape")
     expect(picture(page, "scarlet square")).to_be_focused()
     page.keyboard.press("x")
-    expect(page.get_by_role("region", name="Selection")).to_contain_text("1 picture selected")
+    expect(page.get_by_role("region", name="Selection")).to_contain_text("1 image selected")
     page.keyboard.press("Escape")
     expect(page.get_by_role("region", name="Selection")).to_be_hidden()
     page.keyboard.press("s")
@@ -69,7 +69,7 @@ def test_a_phone_shows_two_or_three_columns_and_a_detail_on_the_whole_screen(pag
     assert tops.count(tops[0]) in (2, 3)
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     picture(page, "red square").tap()
-    panel = page.get_by_role("complementary", name="Picture")
+    panel = page.get_by_role("complementary", name="Image")
     expect(panel.get_by_role("heading", name="red square")).to_be_visible()
     assert panel.bounding_box() == {"x": 0, "y": 0, "width": 360, "height": 740}
     panel.get_by_role("button", name="Similar").tap()
@@ -81,10 +81,10 @@ def test_a_phone_shows_two_or_three_columns_and_a_detail_on_the_whole_screen(pag
 def test_on_a_tablet_panels_lie_over_the_pictures_and_leave_the_rest_free(page: Page, address: str) -> None:
     page.goto(f"{address}?q=red")
     picture(page, "scarlet square").click()
-    panel = page.get_by_role("complementary", name="Picture").bounding_box()
+    panel = page.get_by_role("complementary", name="Image").bounding_box()
     assert panel is not None and (panel["x"], panel["width"]) == (768 - 440, 440)
     picture(page, "red square").click(position={"x": 10, "y": 60})
-    expect(page.get_by_role("complementary", name="Picture").get_by_role("heading", level=2)).to_have_text("red square")
+    expect(page.get_by_role("complementary", name="Image").get_by_role("heading", level=2)).to_have_text("red square")
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Filters").click()
     expect(page.get_by_role("complementary", name="Filters")).to_be_visible()
@@ -93,11 +93,22 @@ def test_on_a_tablet_panels_lie_over_the_pictures_and_leave_the_rest_free(page: 
 
 
 @pytest.mark.parametrize("settings", [PHONE], ids=["phone"])
+def test_all_that_is_done_with_a_selection_is_in_sight_on_a_phone(page: Page, address: str) -> None:
+    page.goto(f"{address}?q=red")
+    page.get_by_role("button", name="Select", exact=True).tap()
+    picture(page, "red square").tap()
+    actions = page.get_by_role("region", name="Selection").get_by_role("button")
+    expect(actions).to_have_count(7)
+    for action in actions.all():
+        expect(action).to_be_in_viewport(ratio=1)
+
+
+@pytest.mark.parametrize("settings", [PHONE], ids=["phone"])
 def test_what_is_touched_on_a_phone_is_40_px_large(page: Page, address: str) -> None:
     page.goto(f"{address}?q=red&not=blue")
     expect_first(page, "red square")
     picture(page, "red square").tap()
-    expect(page.get_by_role("complementary", name="Picture").get_by_role("heading", level=3).first).to_be_visible()
+    expect(page.get_by_role("complementary", name="Image").get_by_role("heading", level=3).first).to_be_visible()
     small = page.evaluate(
         """(where) => [...document.querySelectorAll(where)]
         .filter((button) => button.offsetParent && !button.closest(".chip, .visually-hidden"))
@@ -124,7 +135,7 @@ def test_the_dark_theme_follows_the_system(page: Page, address: str) -> None:
 )
 def test_no_serious_violation_on_any_view(page: Page, address: str) -> None:
     page.goto(address)
-    expect(page.get_by_role("heading", name="Find pictures by what they show")).to_be_visible()
+    expect(page.get_by_role("heading", name="Find images by what they show")).to_be_visible()
     found = serious(page)
     search(page, "red -blue")
     page.get_by_role("button", name="Filters").click()
@@ -140,7 +151,7 @@ def test_no_serious_violation_on_any_view(page: Page, address: str) -> None:
     page.keyboard.press("x")
     found += serious(page)
     page.get_by_role("tab", name="Library").click()
-    page.get_by_role("button", name="Add pictures to colours").click()
+    page.get_by_role("button", name="Add images to colours").click()
     found += serious(page)
     page.get_by_role("button", name="New collection").click()
     found += serious(page)

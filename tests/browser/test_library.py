@@ -41,8 +41,8 @@ def files(*names: str) -> list[dict[str, Any]]:
 def test_a_collection_is_made_filled_with_files_and_searched(page: Page, address: str) -> None:
     open_library(page, address)
     make_collection(page, "by files")
-    page.get_by_label("Pictures to add").set_input_files(files("red", "blue", "green"))
-    expect(row(page, "by files")).to_contain_text("3 pictures")
+    page.get_by_label("Images to add").set_input_files(files("red", "blue", "green"))
+    expect(row(page, "by files")).to_contain_text("3 images")
     expect(page.get_by_role("list", name="What is being added")).to_contain_text("3 added")
     page.get_by_role("button", name="Search by files").click()
     search(page, "blue")
@@ -55,8 +55,8 @@ def test_unusable_files_are_listed_with_their_reasons(page: Page, address: str) 
     open_library(page, address)
     make_collection(page, "by failing")
     bad = {"name": hostile, "mimeType": "image/png", "buffer": b"not a picture"}
-    page.get_by_label("Pictures to add").set_input_files([*files("red"), bad])
-    expect(row(page, "by failing")).to_contain_text("1 picture")
+    page.get_by_label("Images to add").set_input_files([*files("red"), bad])
+    expect(row(page, "by failing")).to_contain_text("1 image")
     page.get_by_text("1 file could not be used").click()
     expect(row(page, "by failing")).to_contain_text(hostile)
     assert page.evaluate("window.harmed") is None
@@ -71,7 +71,7 @@ def test_a_zip_is_taken_apart(page: Page, address: str) -> None:
     make_collection(page, "by zip")
     chosen = {"name": "all.zip", "mimeType": "application/zip", "buffer": packed.getvalue()}
     page.get_by_label("A zip to add").set_input_files(chosen)
-    expect(row(page, "by zip")).to_contain_text("2 pictures")
+    expect(row(page, "by zip")).to_contain_text("2 images")
 
 
 def test_a_folder_of_this_machine_is_added_in_place_and_watched_by_another_page(
@@ -87,9 +87,9 @@ def test_a_folder_of_this_machine_is_added_in_place_and_watched_by_another_page(
     page.close()
     again = page.context.new_page()
     open_library(again, address)
-    again.get_by_role("button", name="Add pictures to by path").click()
+    again.get_by_role("button", name="Add images to by path").click()
     expect(again.get_by_role("list", name="What is being added")).to_contain_text("10 added")
-    expect(row(again, "by path")).to_contain_text("10 pictures")
+    expect(row(again, "by path")).to_contain_text("10 images")
     again.close()
 
 
@@ -100,7 +100,7 @@ def test_a_folder_is_chosen_in_the_browser(page: Page, address: str, tmp_path: P
     open_library(page, address)
     make_collection(page, "by folder")
     page.get_by_label("A folder to add").set_input_files(tmp_path)
-    expect(row(page, "by folder")).to_contain_text("2 pictures")
+    expect(row(page, "by folder")).to_contain_text("2 images")
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_folder_is_chosen_in_the_browser(page: Page, address: str, tmp_path: P
 )
 def test_a_path_that_is_none_is_refused(page: Page, address: str, path: str, said: str) -> None:
     open_library(page, address)
-    page.get_by_role("button", name="Add pictures to empty").click()
+    page.get_by_role("button", name="Add images to empty").click()
     page.get_by_label("Or a folder of the machine").fill(path)
     page.get_by_role("button", name="Add folder").click()
     expect(page.get_by_role("alert").filter(visible=True)).to_contain_text(said)
@@ -147,14 +147,14 @@ def test_who_may_not_change_anything_sees_why(page: Page, address: str) -> None:
     open_library(page, address)
     expect(page.get_by_text("You are a viewer.")).to_be_visible()
     expect(page.get_by_role("button", name="New collection")).to_be_hidden()
-    expect(page.get_by_role("button", name="Add pictures to colours")).to_have_count(0)
+    expect(page.get_by_role("button", name="Add images to colours")).to_have_count(0)
 
 
 def test_pictures_dropped_on_the_library_are_added_to_the_open_collection(page: Page, address: str) -> None:
     open_library(page, address)
     make_collection(page, "by dropping")
     drop(page, COLOURS["red"], on="#library")
-    expect(row(page, "by dropping")).to_contain_text("1 picture")
+    expect(row(page, "by dropping")).to_contain_text("1 image")
 
 
 def test_the_library_outlives_a_reload_and_back_leads_to_the_search(page: Page, address: str) -> None:
@@ -182,4 +182,4 @@ def test_a_job_that_failed_is_gone_on_with(page: Page, address: str, tmp_path: P
         packed.writestr("red.png", picture_bytes(COLOURS["red"]))
     adding.get_by_role("button", name="Go on").click()
     expect(adding).to_contain_text("1 added")
-    expect(row(page, "by resuming")).to_contain_text("1 picture")
+    expect(row(page, "by resuming")).to_contain_text("1 image")

@@ -69,10 +69,10 @@ def test_two_clicks_download_a_model_and_make_a_collection_with_it(page: Page, a
     open_library(again, address)
     expect(makings(again)).to_contain_text("1.5 MB of 3.0 MB")
     held.release.set()
-    expect(row(again, "Tiny")).to_contain_text("0 pictures")
+    expect(row(again, "Tiny")).to_contain_text("0 images")
     expect(makings(again)).to_have_count(0)
-    again.get_by_label("Pictures to add").set_input_files(files("red", "blue"))
-    expect(row(again, "Tiny")).to_contain_text("2 pictures")
+    again.get_by_label("Images to add").set_input_files(files("red", "blue"))
+    expect(row(again, "Tiny")).to_contain_text("2 images")
     expect(model(again, "Tiny")).to_contain_text("Used by Tiny")
     again.get_by_role("button", name="Search Tiny").click()
     search(again, "red boat")
@@ -97,7 +97,7 @@ def test_any_other_name_is_looked_up_its_download_cancelled_and_gone_on_with(
     expect(makings(page)).to_contain_text("Cancelled")
     held.release.set()
     makings(page).get_by_role("button", name="Go on").click()
-    expect(row(page, "by name")).to_contain_text("0 pictures")
+    expect(row(page, "by name")).to_contain_text("0 images")
 
 
 def test_a_model_is_removed_by_a_second_click_once_no_collection_needs_it(page: Page, address: str) -> None:
@@ -106,7 +106,7 @@ def test_a_model_is_removed_by_a_second_click_once_no_collection_needs_it(page: 
     dialog = page.get_by_role("dialog", name="New collection")
     dialog.get_by_label("Name").fill("for a while")
     dialog.get_by_role("button", name="make it").click()
-    expect(row(page, "for a while")).to_contain_text("0 pictures")
+    expect(row(page, "for a while")).to_contain_text("0 images")
     expect(page.get_by_role("button", name="Remove Tiny")).to_have_count(0)
     for name in ("Tiny", "for a while"):
         if row(page, name).count():
@@ -179,4 +179,4 @@ def test_a_model_that_is_still_being_loaded_is_said_and_waited_for(page: Page, a
         "Loading the model fake for the first time: text tower · 12 s"
     )
     expect(pictures(page).first).to_have_accessible_name("red square")
-    expect(page.get_by_text("Best of 10 pictures")).to_be_visible()
+    expect(page.get_by_text("Best of 10 images")).to_be_visible()

@@ -74,7 +74,7 @@ def test_the_worst_queries_show_what_was_wanted_and_found_and_open_as_elsewhere(
     found.nth(1).click()
     expect_first(page, "red square", "scarlet square")
     expect(box(page)).to_have_value("red")
-    panel = page.get_by_role("complementary", name="Picture")
+    panel = page.get_by_role("complementary", name="Image")
     expect(panel.get_by_role("heading", name="scarlet square")).to_be_visible()
     page.go_back()
     expect(panel).to_be_hidden()

@@ -142,5 +142,5 @@ def test_clearing_the_box_leads_back_to_the_start(page: Page, address: str) -> N
     search(page, "red -blue")
     expect(chips(page)).to_have_count(1)
     page.get_by_role("button", name="Clear the query").click()
-    expect(page.get_by_role("heading", name="Find pictures by what they show")).to_be_visible()
+    expect(page.get_by_role("heading", name="Find images by what they show")).to_be_visible()
     expect(chips(page)).to_have_count(0)

@@ -15,7 +15,7 @@ def test_the_detail_shows_the_facts_and_each_parts_share(page: Page, address: st
     page.goto(address)
     search(page, "red -blue")
     picture(page, "magenta square").click()
-    panel = page.get_by_role("complementary", name="Picture")
+    panel = page.get_by_role("complementary", name="Image")
     expect(panel.get_by_role("heading", name="magenta square")).to_be_visible()
     expect(panel).to_contain_text("shots/magenta.png")
     expect(panel).to_contain_text("64 × 48 px")
@@ -27,7 +27,7 @@ def test_previous_and_next_walk_through_the_results(page: Page, address: str) ->
     page.goto(address)
     search(page, "red")
     picture(page, "red square").click()
-    panel = page.get_by_role("complementary", name="Picture")
+    panel = page.get_by_role("complementary", name="Image")
     expect(panel).to_contain_text("1 of 10")
     panel.get_by_role("button", name="Next").click()
     expect(panel.get_by_role("heading", name="scarlet square")).to_be_visible()
@@ -57,7 +57,7 @@ def test_back_closes_the_detail_and_keeps_the_results(page: Page, address: str) 
     page.goto(address)
     search(page, "red")
     picture(page, "scarlet square").click()
-    panel = page.get_by_role("complementary", name="Picture")
+    panel = page.get_by_role("complementary", name="Image")
     expect(panel).to_be_visible()
     page.go_back()
     expect(panel).to_be_hidden()
@@ -105,7 +105,7 @@ def test_a_selection_is_saved_as_a_table_and_as_originals(page: Page, address: s
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Shift+X")
     bar = page.get_by_role("region", name="Selection")
-    expect(bar).to_contain_text("3 pictures selected")
+    expect(bar).to_contain_text("3 images selected")
     with page.expect_download() as download:
         bar.get_by_role("button", name="CSV").click()
     rows = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text(encoding="utf-8-sig"))))
@@ -140,7 +140,7 @@ def test_select_all_add_to_query_and_clear(page: Page, address: str) -> None:
     page.keyboard.press("x")
     bar = page.get_by_role("region", name="Selection")
     bar.get_by_role("button", name="Select all").click()
-    expect(bar).to_contain_text("10 pictures selected")
+    expect(bar).to_contain_text("10 images selected")
     bar.get_by_role("button", name="Clear the selection").click()
     expect(bar).to_be_hidden()
     picture(page, "blue square").focus()
@@ -171,14 +171,14 @@ def test_the_word_on_top_leads_home(page: Page, address: str) -> None:
     page.goto(f"{address}?q=red")
     expect_first(page, "red square")
     page.get_by_role("link", name="Sightline, start page").click()
-    expect(page.get_by_role("heading", name="Find pictures by what they show")).to_be_visible()
+    expect(page.get_by_role("heading", name="Find images by what they show")).to_be_visible()
     expect(box(page)).to_have_value("")
 
 
 def test_another_collection_is_chosen(page: Page, address: str) -> None:
     page.goto(address)
     page.get_by_label("Collection").select_option("many")
-    expect(page.get_by_text("90 pictures, newest first")).to_be_visible()
+    expect(page.get_by_text("90 images, newest first")).to_be_visible()
     assert parse_qs(urlsplit(page.url).query)["collection"] == ["many"]
 
 
@@ -209,7 +209,7 @@ def test_what_is_done_with_a_hit_is_told_with_the_request_that_found_it(page: Pa
     expect_first(page, "red square")
     with page.expect_request("**/api/marks") as opened:
         picture(page, "scarlet square").click()
-    panel = page.get_by_role("complementary", name="Picture")
+    panel = page.get_by_role("complementary", name="Image")
     with page.expect_request("**/api/marks") as selected:
         panel.get_by_role("button", name="Select", exact=True).click()
     with page.expect_response("**/api/marks") as subtracted:
@@ -229,5 +229,36 @@ def test_pictures_that_no_query_found_are_not_told_of(page: Page, address: str) 
     page.on("request", lambda request: told.append(request.url) if request.url.endswith("api/marks") else None)
     page.goto(address)
     picture(page, "red square").click()
-    expect(page.get_by_role("complementary", name="Picture")).to_be_visible()
+    expect(page.get_by_role("complementary", name="Image")).to_be_visible()
     assert told == []
+
+
+def test_what_is_done_with_a_narrow_image_lies_side_by_side_on_it(page: Page, address: str) -> None:
+    page.goto(address)
+    search(page, "red")
+    expect_first(page, *RED_FIRST)
+    tile = page.locator(".tile").nth(1)
+    tile.evaluate("(tile) => tile.style.setProperty('--shape', 0.6)")
+    tile.hover()
+    expect(tile.get_by_role("button", name="Subtract from the query")).to_be_visible()
+    over = tile.evaluate(
+        """(tile) => {
+        const [whole, select, ...rest] = [tile, ...tile.querySelectorAll(".tile-select, .tile-actions button, .fit")]
+          .sort((a, b) => b.matches(".tile, .tile-select") - a.matches(".tile, .tile-select"))
+          .map((part) => part.getBoundingClientRect());
+        const isOn = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+        const leaves = (a) => a.right > whole.right || a.left < whole.left || a.bottom > whole.bottom;
+        return [rest.length, rest.filter((part) => isOn(part, select) || leaves(part)).length];
+      }"""
+    )
+    assert over == [4, 0]
+
+
+def test_a_value_that_is_empty_has_a_name_wherever_it_stands(page: Page, address: str) -> None:
+    page.goto(f"{address}?collection=many")
+    page.get_by_role("button", name="Filters").click()
+    page.get_by_label("(empty)").check()
+    expect(page.get_by_role("list", name="Filters in use")).to_have_text("note: (empty)")
+    pictures(page).first.click()
+    panel = page.get_by_role("complementary", name="Image")
+    expect(panel.get_by_role("button", name="(empty)")).to_be_visible()

@@ -66,7 +66,7 @@ def test_a_viewer_sees_who_they_are_and_nothing_that_changes_things(someone: Bro
     expect_first(page, "red square")
     page.get_by_role("tab", name="Library").click()
     expect(page.locator(".refused")).to_contain_text("You are signed in as bob, a viewer")
-    for name in ("New collection", "Add pictures to colours", "Delete colours", "Make a collection"):
+    for name in ("New collection", "Add images to colours", "Delete colours", "Make a collection"):
         expect(page.get_by_role("button", name=name)).to_have_count(0)
     page.get_by_role("tab", name="Quality").click()
     expect(page.locator(".quality-empty")).to_contain_text("You are signed in as bob, a viewer")
@@ -97,9 +97,9 @@ def test_nothing_leaves_the_path_that_it_is_served_under(someone: BrowserContext
     search(page, "red")
     expect_first(page, "red square")
     page.get_by_role("button", name="red square", exact=True).click()
-    expect(page.get_by_role("complementary", name="Picture").get_by_role("heading", level=2)).to_have_text("red square")
+    expect(page.get_by_role("complementary", name="Image").get_by_role("heading", level=2)).to_have_text("red square")
     page.get_by_role("tab", name="Library").click()
-    expect(page.get_by_role("button", name="Add pictures to colours")).to_be_visible()
+    expect(page.get_by_role("button", name="Add images to colours")).to_be_visible()
     page.get_by_role("tab", name="Quality").click()
     expect(page.get_by_text("How well does it find?")).to_be_visible()
     page.goto(f"{guarded}docs")

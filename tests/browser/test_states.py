@@ -9,9 +9,10 @@ SERVER = "**/gradio_api/component_server/"
 
 def test_an_empty_collection_says_how_to_fill_it(page: Page, address: str) -> None:
     page.goto(f"{address}?collection=empty")
-    expect(page.get_by_role("heading", name="No pictures yet")).to_be_visible()
-    page.get_by_role("button", name="Add pictures").click()
-    expect(page.get_by_role("button", name="Add pictures to empty")).to_have_attribute("aria-expanded", "true")
+    expect(page.get_by_role("heading", name="No images yet")).to_be_visible()
+    expect(page.get_by_text("newest first")).to_have_count(0)
+    page.get_by_role("button", name="Add images").click()
+    expect(page.get_by_role("button", name="Add images to empty")).to_have_attribute("aria-expanded", "true")
 
 
 def test_a_filter_that_nothing_passes_can_be_cleared(page: Page, address: str) -> None:
@@ -30,6 +31,7 @@ def test_a_filter_that_cannot_be_read_is_explained(page: Page, address: str) -> 
 def test_an_unknown_collection_is_named_and_another_offered(page: Page, address: str) -> None:
     page.goto(f"{address}?q=red&collection=nowhere")
     expect(page.get_by_role("heading", name="No such collection")).to_be_visible()
+    expect(page.get_by_text("There is no collection “nowhere” here")).to_be_visible()
     page.get_by_role("button", name="Search “bundled” instead").click()
     expect_first(page, "red square")
 
@@ -88,7 +90,7 @@ def test_the_bundled_model_says_what_it_knows_and_offers_another(page: Page, add
 def test_hostile_names_are_shown_as_they_are_and_do_nothing(page: Page, address: str) -> None:
     page.goto(f"{address}?collection=hostile")
     pictures(page).first.click()
-    panel = page.get_by_role("complementary", name="Picture")
+    panel = page.get_by_role("complementary", name="Image")
     expect(panel.get_by_role("heading", level=2)).to_contain_text("<img src=x onerror=")
     expect(panel).to_contain_text("shots/")
     panel.get_by_role("button", name="Add").click()

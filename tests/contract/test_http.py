@@ -522,8 +522,9 @@ def finished(workspace: Workspace, answer: Any) -> dict[str, Any]:
     """The answer to the upload, and under "job" the job when it is finished."""
     assert answer.status_code == 202, answer.text
     assert workspace.jobs is not None
-    *_, last = workspace.jobs.watch(answer.json()["job"])
-    return {**answer.json(), "job": last}
+    jobs, id = workspace.jobs, answer.json()["job"]
+    wait_until(lambda: jobs.get(id).is_finished)
+    return {**answer.json(), "job": jobs.get(id)}
 
 
 def test_uploaded_images_are_kept_indexed_and_found(client: TestClient, workspace: Workspace, holidays: str) -> None:

@@ -21,6 +21,7 @@ from search.types import Collection, Failure, SentArchive, Source, SourceFile, U
 from store.library import LocalLibrary, open_library
 from store.sources import open_sources, read_file
 from tests.fakes import FakeEncoder
+from tests.stored import wait_until
 
 MakeJobs = Callable[..., Jobs]
 
@@ -118,7 +119,8 @@ def held(pics: Path) -> Iterator[Held]:
 
 
 def finished(jobs: Jobs, id: str) -> Job:
-    return list(jobs.watch(id))[-1]
+    wait_until(lambda: jobs.get(id).is_finished)
+    return jobs.get(id)
 
 
 def test_a_job_indexes_and_says_what_it_did(make: MakeJobs, library: LocalLibrary, pics: Path) -> None:
@@ -133,13 +135,6 @@ def test_a_job_indexes_and_says_what_it_did(make: MakeJobs, library: LocalLibrar
     assert len(library.open("photos")) == 3
     assert jobs.get(job.id) is job
     assert jobs.list() == [job]
-
-
-def test_watching_shows_the_states_in_order(make: MakeJobs, pics: Path) -> None:
-    jobs = make()
-    states = [job.state for job in jobs.watch(jobs.submit(JobSpec("photos", (str(pics),))).id)]
-    assert [state for state in ("waiting", "running", "done") if state in states] == list(dict.fromkeys(states))
-    assert states[-1] == "done"
 
 
 def test_progress_covers_all_the_paths_of_a_job(make: MakeJobs, tmp_path: Path, pics: Path) -> None:
@@ -201,7 +196,7 @@ def test_a_read_only_collection_takes_no_job(
 
 def test_an_unknown_job_is_not_found(make: MakeJobs) -> None:
     jobs = make()
-    for call in (jobs.get, jobs.cancel, jobs.resume, lambda id: list(jobs.watch(id))):
+    for call in (jobs.get, jobs.cancel, jobs.resume):
         with pytest.raises(JobNotFound):
             call("../../etc/passwd")
 

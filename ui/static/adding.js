@@ -19,7 +19,7 @@ export function showAdding(element, collection) {
     multiple: true,
     hidden: true,
     accept: "image/*",
-    "aria-label": "Pictures to add",
+    "aria-label": "Images to add",
     onchange: () => take(files),
   });
   const folder = h("input", {
@@ -49,7 +49,7 @@ export function showAdding(element, collection) {
     h(
       "div",
       { class: "drop-zone" },
-      h("p", {}, "Drop pictures, a folder or a zip here"),
+      h("p", {}, "Drop images, a folder or a zip here"),
       h(
         "p",
         { class: "choosers" },

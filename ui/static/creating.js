@@ -54,7 +54,7 @@ export function askForNew(collections, models, model) {
 /** Such as "ViT-B-32", which no collection has. */
 function freeName(model) {
   const plain = titleOf(model).split("/").slice(titleOf(model) === model ? -1 : 0).join("-");
-  const base = plain.replace(/\(.*\)/, "").replace(/[^A-Za-z0-9 _.-]+/g, " ").trim().slice(0, 48) || "pictures";
+  const base = plain.replace(/\(.*\)/, "").replace(/[^A-Za-z0-9 _.-]+/g, " ").trim().slice(0, 48) || "images";
   const taken = new Set(known.collections.map(({ name }) => name.toLowerCase()));
   let name = base;
   for (let n = 2; taken.has(name.toLowerCase()); n++) name = `${base} ${n}`;

@@ -1,6 +1,6 @@
 // The panel on the right (the whole screen on phones): one picture, its facts, and why it was found.
 
-import { set as setFilter, label } from "./filters.js";
+import { set as setFilter, label, named } from "./filters.js";
 import { bytes, h, icon } from "./html.js";
 import { addItems, details, notify, open, select, session, similar, watch } from "./session.js";
 
@@ -149,7 +149,7 @@ function facts(hit, image) {
     ["Size", `${image.width} × ${image.height} px${image.size_bytes ? ` · ${bytes(image.size_bytes)}` : ""}`],
     ["Taken", day(image.taken_at)],
     ["Added", day(image.added_at)],
-    ["Fit", hit.fit !== undefined && `better than ${(hit.fit * 100).toFixed(1)} % of this collection`],
+    ["Fit", hit.fit !== undefined && `better than ${Math.min(99.9, hit.fit * 100).toFixed(1)} % of this collection`],
     ["Cosine", hit.score?.toFixed(3)],
   ];
   return h(
@@ -188,10 +188,10 @@ function metadata(fields) {
               {
                 type: "button",
                 class: "value",
-                title: `Show only ${label(field)}: ${value}`,
+                title: `Show only ${label(field)}: ${named(value)}`,
                 onclick: () => setFilter(field, { in: [value] }),
               },
-              String(value),
+              named(value),
             ),
           ),
         ),

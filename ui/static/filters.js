@@ -47,6 +47,7 @@ export function activeFilters() {
 }
 
 export const label = (field) => field.replaceAll("_", " ");
+export const named = (value) => (value === "" ? "(empty)" : String(value));
 
 export function set(field, condition) {
   const { [field]: _, ...where } = session.query.where;
@@ -54,8 +55,8 @@ export function set(field, condition) {
 }
 
 function inWords(condition) {
-  if (condition === null || typeof condition !== "object") return String(condition);
-  if (condition.in) return condition.in.join(", ");
+  if (condition === null || typeof condition !== "object") return named(condition);
+  if (condition.in) return condition.in.map(named).join(", ");
   const { gte, lte } = condition;
   if (gte !== undefined && lte !== undefined) return `${gte} to ${lte}`;
   if (gte !== undefined) return `from ${gte}`;
@@ -70,7 +71,8 @@ function showFields(place) {
     ...Object.entries(session.about.fields).map(([field, found]) => {
       const isNumber = found.every((value) => typeof value === "number");
       const isNumeric = isNumber && found.length > SHOWN;
-      const values = isNumber ? found.toSorted((a, b) => a - b) : found; // words: the commonest first
+      // Words: the commonest first, and what has none last.
+      const values = isNumber ? found.toSorted((a, b) => a - b) : found.toSorted((a, b) => (a === "") - (b === ""));
       return h(
         "fieldset",
         { "data-field": field },
@@ -85,7 +87,7 @@ function list(field, values) {
   const boxes = values.map((value) => {
     const input = h("input", { type: "checkbox", onchange: () => set(field, checked(field)) });
     input.stands = value; // as it is, not as a text
-    return h("label", { class: "option" }, input, h("span", {}, value === "" ? "(empty)" : String(value)));
+    return h("label", { class: "option" }, input, h("span", {}, named(value)));
   });
   const box = h("div", { class: "options" }, boxes.slice(0, SHOWN));
   if (boxes.length > SHOWN) {

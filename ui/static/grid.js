@@ -125,7 +125,7 @@ function equip(element) {
   );
   element.querySelector(".tile-open").after(actions);
   const fit = element.querySelector(".fit");
-  if (fit) fit.append(h("span", { class: "figures" }, `${inWords(hit.fit)} · ${hit.score.toFixed(3)}`));
+  if (fit) fit.append(h("span", { class: "figures" }, inWords(hit.fit), h("span", { class: "cosine" }, `\u00a0· ${hit.score.toFixed(3)}`)));
 }
 
 function listen(tiles) {

@@ -78,7 +78,7 @@ async function showMade(name) {
   view.querySelector(".adding")?.remove();
   await refreshAll();
   view.querySelector(".adding")?.scrollIntoView({ block: "center" });
-  notify(`“${name}” is made: add pictures to it.`);
+  notify(`“${name}” is made: add images to it.`);
 }
 
 /** What changed here is told to the Search tab too. */
@@ -109,7 +109,7 @@ function row(collection, panel) {
       "div",
       { class: "shelf-line" },
       h("div", { class: "shelf-name" }, h("h2", {}, name), description && h("p", {}, description)),
-      h("p", { class: "shelf-count" }, count(collection.count, "picture")),
+      h("p", { class: "shelf-count" }, count(collection.count, "image")),
       h("p", { class: "shelf-model", title: `${model}. ${collection.note}` }, titleOf(model)),
       h("p", { class: `state ${stateOf(collection).kind}` }, stateOf(collection).words),
       h(
@@ -127,7 +127,7 @@ function row(collection, panel) {
             {
               type: "button",
               class: isOpen ? "button small is-on" : "button small",
-              "aria-label": `Add pictures to ${name}`,
+              "aria-label": `Add images to ${name}`,
               "aria-expanded": String(isOpen),
               onclick: () => openAdding(isOpen ? null : name),
             },
@@ -187,7 +187,7 @@ function askToDelete(collection) {
   const dialog = view.querySelector("dialog.delete");
   dialog.querySelector("form").reset();
   dialog.querySelector(".what").textContent =
-    `“${collection.name}” and its ${count(collection.count, "picture")} can no longer be searched. ` +
+    `“${collection.name}” and its ${count(collection.count, "image")} can no longer be searched. ` +
     "Files that were added from a folder of this machine stay where they are; uploaded ones go.";
   dialog.querySelector(".danger").disabled = true;
   fail(dialog, null);

@@ -8,9 +8,6 @@ import { ask, open, refine, session, watch } from "./session.js";
 const POLL_MS = 700;
 const SHOWN_RUNS = 3; // that are finished, failed ones among them
 const EXAMPLE = "query,relevant,kind\na red boat,trips/boat-1.jpg trips/boat-7.jpg,object\na zeppelin,,not there";
-const COLUMNS =
-  "relevant names the images that a query should find: ids, addresses, or paths below the folder that was added; " +
-  "| separates those with spaces in them. It is empty where no picture answers. Every other column splits the figures.";
 const OUTDATED = "The collection has changed since: evaluate again to judge it as it is.";
 
 let view = null; // the mounted element
@@ -125,15 +122,22 @@ function empty() {
     h("h2", {}, "How well does it find?"),
     h("p", {}, `Nobody has asked “${collection()}” labelled queries yet. They are a CSV file such as:`),
     h("pre", { tabindex: "0", role: "region", "aria-label": "Example of a labels file" }, EXAMPLE),
-    h("p", {}, COLUMNS),
+    h(
+      "p",
+      { class: "columns" },
+      h("code", {}, "relevant"),
+      " names the images that a query should find: ids, addresses, or paths below the folder that was added; ",
+      h("code", {}, "|"),
+      " separates those with spaces in them. It is empty where no image answers. Every other column splits the figures.",
+    ),
     mayChange &&
       h(
         "p",
         { class: "card-actions" },
         shown?.has_labels &&
-          h("button", { type: "button", class: "button", onclick: () => start() }, "Ask the bundled queries"),
+          h("button", { type: "button", class: "button primary", onclick: () => start() }, "Ask the bundled queries"),
         h("button", { type: "button", class: "button", onclick: choose }, "Choose a file"),
-        h("span", {}, "or drop it here"),
+        h("span", { class: "wide" }, "or drop it here"),
       ),
     !mayChange && h("p", {}, `You can look at reports here and not make one. ${whyNot ?? ""}`),
   );

@@ -56,8 +56,8 @@ function show(element, words) {
   words.placeholder = parts.length
     ? "Add words"
     : matchMedia("(width < 600px)").matches
-      ? "Describe a picture"
-      : "Describe a picture, or drop one here";
+      ? "Describe an image"
+      : "Describe an image, or drop a picture here";
   const filters = element.querySelector("[data-filters]");
   filters.hidden = Object.keys(session.about.fields).length === 0;
   filters.querySelector(".dot").hidden = Object.keys(where).length === 0;
@@ -69,7 +69,7 @@ function showClear(element) {
 }
 
 function chip(part) {
-  const name = part.text ?? (part.label || (part.id ? "picture of this collection" : "your picture"));
+  const name = part.text ?? (part.label || (part.id ? "image of this collection" : "your picture"));
   const others = (change) => session.query.parts.flatMap((other) => (other === part ? change : other));
   return h(
     "li",

@@ -27,6 +27,8 @@ export function mount(element) {
     action("Add to query", "plus", () => leave(() => addItems(chosen(), false))),
     action("Subtract", "minus", () => leave(() => addItems(chosen(), true))),
     action("Select all shown", "check", () => select(session.answer?.hits ?? [], true)),
+  );
+  bar.append(
     h(
       "button",
       {
@@ -41,7 +43,7 @@ export function mount(element) {
   );
   watch(["selected"], () => {
     bar.hidden = session.selected.size === 0;
-    bar.querySelector("p").textContent = `${count(session.selected.size, "picture")} selected`;
+    bar.querySelector("p").textContent = `${count(session.selected.size, "image")} selected`;
   });
 }
 

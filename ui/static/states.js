@@ -16,7 +16,8 @@ export function loading() {
 export function summary() {
   const { answer, status } = session;
   if (status === "error" || !answer) return "";
-  const all = count(answer.size, "picture");
+  if (answer.size === 0) return "";
+  const all = count(answer.size, "image");
   const passing = answer.matching.toLocaleString("en");
   const isFiltered = Object.keys(session.query.where).length > 0;
   if (answer.blank || answer.hits.length === 0)
@@ -46,7 +47,7 @@ function welcome() {
   return h(
     "div",
     { class: "welcome" },
-    h("h1", {}, "Find pictures by what they show"),
+    h("h1", {}, "Find images by what they show"),
     examples.length > 0 &&
       h(
         "p",
@@ -86,18 +87,18 @@ function emptyCollection() {
   const name = session.query.collection;
   return card(
     "picture",
-    "No pictures yet",
+    "No images yet",
     session.rights.may_change
       ? `The collection “${name}” is empty. Add files, a folder or a zip, and search them while they are read.`
       : `The collection “${name}” is empty. ${session.rights.why_not ?? ""}`,
-    session.rights.may_change && button("Add pictures", () => toLibrary("add")),
+    session.rights.may_change && button("Add images", () => toLibrary("add")),
   );
 }
 
 function nothing() {
   const filtered = Object.keys(session.query.where).length > 0;
   const text = filtered
-    ? "No picture passes the filter. Take a condition away to see more."
+    ? "No image passes the filter. Take a condition away to see more."
     : "There is nothing left to show for this query.";
   return card(
     "search",
@@ -139,19 +140,19 @@ function missingModel() {
       "div",
       { class: "banner missing" },
       icon("download"),
-      h("div", {}, h("p", {}, `${said}, which is not on this machine: words find its pictures once it is here.`), place),
+      h("div", {}, h("p", {}, `${said}, which is not on this machine: words find its images once it is here.`), place),
     );
   return h(
     "div",
     { class: "card missing" },
     icon("download"),
     h("h2", {}, "Its model is not on this machine"),
-    h("p", {}, `${said}: look at its pictures now, search them once it is here.`),
+    h("p", {}, `${said}: look at its images now, search them once it is here.`),
     place,
     h(
       "p",
       {},
-      h("button", { type: "button", class: "text-button", onclick: () => refine({ text: "", parts: [] }) }, "Look at its pictures"),
+      h("button", { type: "button", class: "text-button", onclick: () => refine({ text: "", parts: [] }) }, "Look at its images"),
     ),
   );
 }
@@ -177,7 +178,7 @@ function failed({ code, message }) {
     return card(
       "warn",
       "No such collection",
-      message,
+      `There is no collection “${session.query.collection}” here. It may have been deleted since this address was made.`,
       other && button(`Search “${other}” instead`, () => choose(other)),
     );
   }

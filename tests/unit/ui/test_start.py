@@ -5,6 +5,7 @@ import pytest
 from search.errors import Busy
 from search.job import JobSpec
 from tests.contract.served import open_workspace
+from tests.stored import wait_until
 from ui.start import begin_background_work
 
 
@@ -19,6 +20,7 @@ def test_jobs_run_though_no_decoder_could_be_started_yet(tmp_path: Path, monkeyp
     job = workspace.jobs.submit(JobSpec("colours", paths=(str(tmp_path),)))
     with pytest.raises(Busy):
         begin_background_work(workspace)
-    *_, last = workspace.jobs.watch(job.id)
-    assert last.state == "done"
+    jobs = workspace.jobs
+    wait_until(lambda: jobs.get(job.id).is_finished)
+    assert jobs.get(job.id).state == "done"
     workspace.close()
