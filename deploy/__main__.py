@@ -1,7 +1,9 @@
 """`python -m deploy`: one command line for three targets and eight verbs."""
 
 import argparse
+import io
 import os
+import re
 import subprocess
 import sys
 import time
@@ -9,11 +11,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from deploy.clients import open_clients, told
-from deploy.config import SECTIONS, Config, read_config
+from deploy.config import read_config
 from deploy.errors import BadConfig, DeployError, Refused
+from deploy.sections import SECTIONS, Config
 
 VERBS = {
     "plan": "say what would change and what it costs a month; change nothing",
@@ -25,41 +28,57 @@ VERBS = {
     "rollback": "go back to what ran before",
     "down": "take the service away; never the data",
 }
-BAD_CONFIG, STOPPED_BY_CTRL_C = 2, 130
+CHANGING = ("up", "update", "rollback", "down", "batch")
+BAD_CONFIG, STOPPED_BY_CTRL_C, PIPE_CLOSED = 2, 130, 141  # the last two as a shell counts signals
 
 
 def main(arguments: Sequence[str]) -> int:
     """Returns the exit code."""
     options = parser().parse_args(arguments)
     try:
-        if options.verb == "golden":
-            _golden(options)
-            return 0
-        config = read_config(options.config, options.target)
-        aws = open_clients(config.deploy)
-        if options.verb == "batch":
-            _batch(options, config, aws)
-            return 0
-        smoke = partial(_smoke, config, options.target, aws, getattr(options, "address", ""))
-        verb: Callable[..., None] = smoke
-        if options.verb != "smoke":
-            verb = partial(_verb(options), config, aws, say, asker(options.yes))
-        more: dict[str, object] = {}
-        if options.verb in ("up", "update", "rollback"):
-            more = {"wait": time.sleep, "run": run, "smoke": smoke}
-        elif options.verb in ("plan", "down"):
-            more = {"wait": time.sleep}
-        elif options.verb == "logs":
-            more = {"wait": time.sleep, "since_s": options.since_minutes * 60, "follow": options.follow}
         with told():
-            verb(**more)
+            _do(options)
     except DeployError as error:
-        print(error, file=sys.stderr)
+        print(shown(str(error)), file=sys.stderr)
         return BAD_CONFIG if isinstance(error, BadConfig) else 1
     except KeyboardInterrupt:
-        print("Stopped here; what was begun goes on at AWS. The same command waits for it.", file=sys.stderr)
+        sys.stderr.write(stopped(options.verb))
         return STOPPED_BY_CTRL_C
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
+        return PIPE_CLOSED
     return 0
+
+
+def stopped(verb: str) -> str:
+    """What is said after Ctrl-C."""
+    if verb not in CHANGING:
+        return ""
+    return "Stopped here; what was begun goes on at AWS. The same command waits for it.\n"
+
+
+def _do(options: argparse.Namespace) -> None:
+    if options.verb == "golden":
+        _golden(options)
+        return
+    config = read_config(options.config, options.target)
+    aws = open_clients(config.deploy)
+    if options.verb == "batch":
+        _batch(options, config, aws)
+        return
+    smoke = partial(_smoke, config, options.target, aws, getattr(options, "address", ""))
+    if options.verb == "smoke":
+        smoke()
+        return
+    more: dict[str, object] = {}
+    if options.verb in ("up", "update", "rollback"):
+        import_module("deploy.golden").read(Path(config.deploy.golden))  # a damaged one is found before anything begins
+        more = {"wait": time.sleep, "run": run, "smoke": smoke}
+    elif options.verb in ("plan", "down"):
+        more = {"wait": time.sleep}
+    elif options.verb == "logs":
+        more = {"wait": time.sleep, "since_s": options.since_minutes * 60, "follow": options.follow}
+    _verb(options)(config, aws, say, asker(options.yes, sys.stdin), **more)
 
 
 def _verb(options: argparse.Namespace) -> Callable[..., None]:
@@ -77,8 +96,7 @@ def _smoke(config: Config, target: str, aws: Callable[[str], Any], address: str)
 def _batch(options: argparse.Namespace, config: Config, aws: Callable[[str], Any]) -> None:
     batch = import_module("deploy.batch")
     kind = options.instance_type or batch.sagemaker.section(config).instance_type
-    with told():
-        batch.run(config, batch.Batch(options.input, options.output, kind, options.instances), aws, say, time.sleep)
+    batch.run(config, batch.Batch(options.input, options.output, kind, options.instances), aws, say, time.sleep)
 
 
 def _golden(options: argparse.Namespace) -> None:
@@ -93,15 +111,16 @@ def _golden(options: argparse.Namespace) -> None:
     )
 
 
-def asker(yes: bool) -> Callable[[str, str], bool]:
+def asker(yes: bool, keyboard: TextIO | None) -> Callable[[str, str], bool]:
     """Asks a question; true where the answer is the word that is wanted. `yes`: everything is agreed to beforehand."""
 
     def ask(question: str, wanted: str) -> bool:
         if yes:
             return True
-        if not sys.stdin.isatty():
+        if keyboard is None or not keyboard.isatty():
             raise Refused("Nothing was changed: nobody can be asked here. Add --yes to agree beforehand.")
-        return input(f"{question} Type {wanted}: ").strip() == wanted
+        print(shown(f"{question} Type {wanted}: "), end="", flush=True)
+        return keyboard.readline().strip() == wanted
 
     return ask
 
@@ -117,7 +136,7 @@ def parser() -> argparse.ArgumentParser:
         if name == "smoke":
             verb.add_argument("--address", default="", metavar="URL", help="ask this one in place of the target's own")
         if name == "logs":
-            verb.add_argument("--since-minutes", type=int, default=15, metavar="N")
+            verb.add_argument("--since-minutes", type=from_one_on, default=15, metavar="N")
             verb.add_argument("--follow", action="store_true", help="go on until Ctrl-C")
     _add_golden(verbs)
     _add_batch(verbs)
@@ -130,7 +149,7 @@ def _add_batch(verbs: Any) -> None:
     batch.add_argument("--input", required=True, metavar="S3", help="s3://bucket/prefix/, or a file NAME.manifest")
     batch.add_argument("--output", required=True, metavar="S3", help="s3://bucket/prefix")
     batch.add_argument("--instance-type", default="", metavar="TYPE", help="else that of the endpoint")
-    batch.add_argument("--instances", type=int, default=1, metavar="N")
+    batch.add_argument("--instances", type=from_one_on, default=1, metavar="N")
     batch.add_argument("--config", type=Path, default=Path("deploy.toml"), metavar="FILE")
     batch.set_defaults(target="sagemaker")
 
@@ -142,23 +161,41 @@ def _add_golden(verbs: Any) -> None:
     golden.add_argument("--out", type=Path, default=Path("golden.json"), metavar="FILE")
     golden.add_argument("--query", action="append", default=[], metavar="TEXT")
     golden.add_argument("--image", action="append", default=[], type=Path, metavar="FILE")
-    golden.add_argument("--within-ms", type=float, default=5_000, metavar="MS", help="how long an answer may take")
+    golden.add_argument(
+        "--within-ms", type=from_one_on, default=5_000, metavar="MS", help="how long an answer may take"
+    )
+
+
+def from_one_on(given: str) -> int:
+    if not given.isdecimal() or int(given) < 1:
+        raise argparse.ArgumentTypeError(f"{given} is not a whole number from 1 on")
+    return int(given)
 
 
 def say(line: str) -> None:
-    print(line, flush=True)
+    print(shown(line), flush=True)
+
+
+def shown(text: str) -> str:
+    """Without what moves a terminal's cursor: logs and answers hold what anybody sent."""
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "?", text)
 
 
 def run(program: Sequence[str], given: str = "") -> str:
     """What the program printed; `given` goes to its standard input. Raises: Refused."""
     try:
-        done = subprocess.run(program, input=given, capture_output=True, text=True, check=False)
+        done = subprocess.run(program, input=given, capture_output=True, text=True, errors="replace", check=False)
     except FileNotFoundError:
         raise Refused(f"{program[0]} is not installed.") from None
+    except OSError as error:
+        raise Refused(f"{program[0]} can't be run: {error.strerror}.") from error
     if done.returncode:
         raise Refused(f"`{' '.join(program[:3])} …` failed: {(done.stderr.strip() or done.stdout.strip())[-500:]}")
     return done.stdout
 
 
 if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal of another encoding gets what it can show
     sys.exit(main(sys.argv[1:]))

@@ -1,5 +1,6 @@
 """How a running Sightline is asked from outside: over HTTP, or as a SageMaker endpoint; what it says is not judged."""
 
+import http.client
 import json
 import time
 import urllib.error
@@ -39,7 +40,7 @@ def over_http(address: str, *, token: str = "") -> Asker:
         headers = {"content-type": "application/json", **({"authorization": f"Bearer {token}"} if token else {})}
         began = time.perf_counter()
         data = _read(urllib.request.Request(f"{address}{path}", json.dumps(sent).encode(), headers))
-        return Said(_object(data, address), (time.perf_counter() - began) * 1e3)
+        return _said(data, body, address, (time.perf_counter() - began) * 1e3)
 
     return ask
 
@@ -62,7 +63,7 @@ def of_endpoint(name: str, aws: Callable[[str], Any]) -> Asker:
             raise SmokeFailed(f"The endpoint {name} answered {code_of(error)}: {str(said)[:300]}") from error
         except BotoCoreError as error:
             raise SmokeFailed(f"The endpoint {name} can't be called: {error}.") from error
-        return Said(_object(data, f"The endpoint {name}"), (time.perf_counter() - began) * 1e3)
+        return _said(data, body, f"The endpoint {name}", (time.perf_counter() - began) * 1e3)
 
     return ask
 
@@ -73,7 +74,7 @@ def _status(url: str) -> int:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise SmokeFailed(
             f"{url} can't be reached ({error}): does the name point to the load balancer (`status` names it), and does"
             " the certificate fit?"
@@ -88,15 +89,20 @@ def _read(request: urllib.request.Request) -> bytes:
         said = error.read(2_000).decode(errors="replace")
         hint = " Set DEPLOY_TOKEN to a token that may search." if error.code == 401 else ""
         raise SmokeFailed(f"{request.full_url} answered {error.code}: {said[:300]}{hint}") from error
-    except OSError as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise SmokeFailed(f"{request.full_url} did not answer: {error}.") from error
 
 
-def _object(data: bytes, who: str) -> dict[str, Any]:
+def _said(data: bytes, asked: Mapping[str, object], who: str, took_ms: float) -> Said:
+    """Raises: SmokeFailed, where the answer is not of the form that the HTTP contract has."""
     try:
         found = json.loads(data)
-    except ValueError as error:
-        raise SmokeFailed(f"{who} answered something else than JSON.") from error
-    if not isinstance(found, dict):
-        raise SmokeFailed(f"{who} answered something else than a JSON object.")
-    return found
+        if "embed" in asked:
+            is_ours = isinstance(found["fingerprint"], str) and len(found["embeddings"]["texts"][0]) > 0
+        else:
+            is_ours = all(isinstance(hit["id"], str) and {"score", "thumb"} <= hit.keys() for hit in found["hits"])
+    except (ValueError, LookupError, TypeError, AttributeError):
+        is_ours = False
+    if not is_ours:
+        raise SmokeFailed(f"{who} answers in another form than Sightline does: look at the address.")
+    return Said(found, took_ms)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from deploy import stacks
-from deploy.config import Config
 from deploy.errors import Refused
+from deploy.sections import Config
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from deploy import base, endpoint, image, release, sagemaker, stacks
-from deploy.clients import check_account
-from deploy.config import Config
-from deploy.errors import BadConfig, StackFailed, Unfinished
+from deploy.clients import THROTTLED, check_account, code_of, each
+from deploy.errors import BadConfig, Refused, StackFailed, Unfinished
 from deploy.sagemaker_requests import Request, Wanted
+from deploy.sections import Config
 
 POLL_S = 30.0
 LONGEST_S = 48 * 3_600.0
@@ -75,17 +77,23 @@ def run(config: Config, batch: Batch, aws: Aws, say: Say, wait: Callable[[float]
     check_account(config.deploy, aws)
     made = base.there(config, aws)
     check(config, batch, made.bucket)
+    role = stacks.outputs(sagemaker.stack_name(config), aws).get("Role")
+    if not role:
+        raise Refused(f"There is no {sagemaker.stack_name(config)} in {config.deploy.region}: run `up` first.")
     wanted = Wanted(
         config.deploy.name,
         image.publish(config.image, made.repository, aws, say, _no_push),
         release.publish(config.release, made.bucket, aws, say),
-        stacks.outputs(sagemaker.stack_name(config), aws)["Role"],
+        role,
         sagemaker.section(config),
     )
-    endpoint.make_model(wanted, aws, say)
-    job = f"{config.deploy.name}-batch-{secrets.token_hex(6)}"
-    aws("sagemaker").create_transform_job(**request(wanted, batch, job))
-    say(f"Transform job {job}: begun.")
+    endpoint.make_model(wanted, aws, say, wait)
+    if job := _under_way(wanted, batch, aws):
+        say(f"Transform job {job}: under way since an earlier run; waiting for its end.")
+    else:
+        job = f"{config.deploy.name}-batch-{secrets.token_hex(6)}"
+        aws("sagemaker").create_transform_job(**request(wanted, batch, job))
+        say(f"Transform job {job}: begun.")
     _follow(job, aws, say, wait)
     say("Done. Take its output into a collection with:")
     source = "s3://BUCKET/PREFIX" if batch.source.endswith(".manifest") else batch.source
@@ -96,11 +104,32 @@ def _no_push(program: Any, given: str) -> str:
     raise BadConfig("The image is not in the repository yet: run `up --target sagemaker` first.")
 
 
+def _under_way(wanted: Wanted, batch: Batch, aws: Aws) -> str:
+    """A job that does the same already; "" where none does."""
+    asked = {"NameContains": f"{wanted.name}-batch-", "StatusEquals": "InProgress"}
+    for job in each(aws("sagemaker").list_transform_jobs, "TransformJobSummaries", **asked):
+        name = str(job["TransformJobName"])
+        there, same = aws("sagemaker").describe_transform_job(TransformJobName=name), request(wanted, batch, name)
+        if (there["ModelName"], _ends(there)) == (wanted.model, _ends(same)):
+            return name
+    return ""
+
+
+def _ends(job: Request) -> tuple[str, str]:
+    """Where it reads and writes."""
+    return job["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"], job["TransformOutput"]["S3OutputPath"]
+
+
 def _follow(job: str, aws: Aws, say: Say, wait: Callable[[float], None]) -> None:
     waited_s, told = 0.0, ""
     while True:
-        found = aws("sagemaker").describe_transform_job(TransformJobName=job)
-        state = found["TransformJobStatus"]
+        try:
+            found = aws("sagemaker").describe_transform_job(TransformJobName=job)
+            state = found["TransformJobStatus"]
+        except ClientError as error:
+            if code_of(error) not in THROTTLED:
+                raise
+            state = told
         if state == "Completed":
             return
         if state in ("Failed", "Stopped"):
@@ -110,6 +139,8 @@ def _follow(job: str, aws: Aws, say: Say, wait: Callable[[float], None]) -> None
             say(f"  {job}: {state}")
             told = state
         if waited_s >= LONGEST_S:
-            raise Unfinished(f"The job {job} is still {state} after {LONGEST_S / 3_600:g} hours: the console shows it.")
+            raise Unfinished(
+                f"The job {job} is still {state} after {LONGEST_S / 3_600:g} hours; the same command waits on."
+            )
         wait(POLL_S)
         waited_s += POLL_S

@@ -6,7 +6,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from deploy.clients import code_of, each
+from deploy.clients import code_of, each, in_words
 
 STARTS = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS")
 MOST_CAUSES, MOST_TASKS = 4, 3
@@ -52,7 +52,7 @@ REMEDIES = (
     ),
     (
         r"not authorized|Access ?Denied|UnauthorizedOperation",
-        "The operator's rights don't suffice: deploy/operator-policy.json lists what is needed.",
+        "The operator's rights don't suffice: deploy/policies/ has what each target needs.",
     ),
     (
         r"[Cc]ertificate",
@@ -104,20 +104,23 @@ def _said(event: dict[str, Any], aws: Callable[[str], Any]) -> list[str]:
 
 def tasks(cluster: str, service: str, aws: Callable[[str], Any]) -> list[str]:
     """Why the service's newest tasks stopped; AWS keeps that for an hour."""
-    ecs = aws("ecs")
+    asked = {"cluster": cluster, "serviceName": service, "desiredStatus": "STOPPED"}
     try:
-        arns = list(each(ecs.list_tasks, "taskArns", cluster=cluster, serviceName=service, desiredStatus="STOPPED"))
+        arns = list(each(aws("ecs").list_tasks, "taskArns", **asked))
+        stopped = aws("ecs").describe_tasks(cluster=cluster, tasks=arns[:100])["tasks"] if arns else []
     except ClientError as error:
         if code_of(error) in ("ClusterNotFoundException", "ServiceNotFoundException"):
             return []
-        raise
-    if not arns:
-        return []
-    stopped = ecs.describe_tasks(cluster=cluster, tasks=arns[:100])["tasks"]
+        return [unread("Why tasks stopped", error)]
     said = [
         _why(task) for task in stopped if task.get("stopCode") not in ("ServiceSchedulerInitiated", "UserInitiated")
     ]
     return list(dict.fromkeys(said))[:MOST_TASKS]
+
+
+def unread(what: str, error: ClientError) -> str:
+    """A cause is asked for where something failed already: what can't be read must not hide that."""
+    return f"{what} can't be read: {in_words(error)}"
 
 
 def _why(task: dict[str, Any]) -> str:
@@ -133,7 +136,10 @@ def _why(task: dict[str, Any]) -> str:
 
 def targets(group: str, aws: Callable[[str], Any]) -> list[str]:
     """What the load balancer holds against its targets."""
-    found = aws("elbv2").describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
+    try:
+        found = aws("elbv2").describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
+    except ClientError as error:
+        return [unread("What the load balancer finds", error)]
     said = [
         f"The load balancer finds a task {health['State']}: {health.get('Description', health['Reason']).rstrip('.')}"
         f" ({health['Reason']}).{remedy(health['Reason'])}"

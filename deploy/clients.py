@@ -1,19 +1,39 @@
 """AWS clients by service name, and what their errors mean in words."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from deploy.config import Deploy
 from deploy.errors import DeployError, Refused
+from deploy.sections import Deploy
 
 CONNECT_TIMEOUT_S = 10
 READ_TIMEOUT_S = 65  # InvokeEndpoint may take 60
 ATTEMPTS = 8  # with botocore's own pauses: throttling of the control plane passes within a minute
-THROTTLED = ("Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded")
-DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError")
-EXPIRED = ("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException")
+# Each service has names of its own for the same refusal.
+THROTTLED = (
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "TooManyRequestsException",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "SlowDown",
+)
+DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "NotAuthorized")
+EXPIRED = (
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "RequestExpired",
+    "InvalidClientTokenId",
+    "InvalidAccessKeyId",
+    "UnrecognizedClientException",
+    "AuthFailure",
+    "InvalidSignatureException",
+    "SignatureDoesNotMatch",
+)
 
 
 def open_clients(deploy: Deploy) -> Callable[[str], Any]:
@@ -56,6 +76,7 @@ def check_account(deploy: Deploy, aws: Callable[[str], Any]) -> str:
 @contextmanager
 def told() -> Iterator[None]:
     """Turns botocore's errors into sentences. Raises: Refused, DeployError."""
+    from boto3.exceptions import Boto3Error
     from botocore import exceptions
 
     try:
@@ -72,8 +93,10 @@ def told() -> Iterator[None]:
         raise in_words(error) from error
     except (exceptions.EndpointConnectionError, exceptions.ConnectTimeoutError) as error:
         raise DeployError(f"AWS can't be reached: {error}. Look at the network and at [deploy] region.") from error
-    except exceptions.BotoCoreError as error:
-        raise DeployError(f"The call to AWS failed: {error}.") from error
+    except (exceptions.BotoCoreError, Boto3Error) as error:
+        if isinstance(error.__context__, exceptions.ClientError):  # upload_file hides what S3 said in a sentence
+            raise in_words(error.__context__) from error
+        raise DeployError(f"The call to AWS failed: {str(error).rstrip('.')}.") from error
 
 
 def in_words(error: Any) -> DeployError:
@@ -82,10 +105,15 @@ def in_words(error: Any) -> DeployError:
     if code in EXPIRED:
         return Refused("The credentials have expired or are not valid: run `aws sso login`, or renew them.")
     if code in DENIED:
-        return Refused(f"{operation} is not allowed: {said} deploy/operator-policy.json lists what is needed.")
+        return Refused(f"{operation} is not allowed: {said.rstrip('.')}. deploy/policies/ has what each target needs.")
     if code in THROTTLED:
         return DeployError(f"AWS throttled {operation} {ATTEMPTS} times: run the same command again in a minute.")
-    return DeployError(f"{operation} failed: {said} ({code}).")
+    hint = " Another run is under way: run the same command again, which waits for it." if _is_busy(said) else ""
+    return DeployError(f"{operation} failed: {said.rstrip('.')} ({code}).{hint}")
+
+
+def _is_busy(said: str) -> bool:
+    return bool(re.search(r"is in \w+_IN_PROGRESS state|in-progress endpoint", said))
 
 
 def code_of(error: Any) -> str:

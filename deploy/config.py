@@ -1,20 +1,17 @@
-"""deploy.toml as frozen sections; every mistake in it is found before AWS is called."""
+"""deploy.toml, read and checked as a whole: every mistake in it is found before AWS is called."""
 
 import ipaddress
+import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.errors import BadConfig
-from deploy.forms import number, one_of, read_section, text, texts, whole, yes_or_no
+from deploy.forms import read_section
+from deploy.sections import SECTIONS, Alarms, Config, Cost, Deploy, Ecs, Image, Release, Sagemaker, Space
 
 SLACK_S = 5  # between the end of draining and the kill
-ARN = r"arn:aws[a-z-]*:{service}:[a-z0-9-]+:\d{{12}}:{rest}"
-NAME = r"[a-z](?!.*--)[a-z0-9-]{0,22}[a-z0-9]"  # a part of bucket, stack and load balancer names
-BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
-ORIGIN = r"https?://[a-z0-9._-]+(:\d{1,5})?"
-S3_URI = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+"
+ENDPOINT = r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"  # CreateEndpoint, "EndpointName"
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html, "Task CPU and memory"
 MEMORY_MB_OF_CPU = {
     256: (512, 1024, 2048),
@@ -25,129 +22,6 @@ MEMORY_MB_OF_CPU = {
     8192: tuple(range(16384, 61440 + 1, 4096)),
     16384: tuple(range(32768, 122880 + 1, 8192)),
 }
-
-
-# https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
-LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deploy:
-    name: str = text("2 to 24 small letters, digits and hyphens, a letter first", NAME)
-    region: str = text("a region such as eu-central-1", r"[a-z]{2}(-[a-z]+)+-\d")
-    account: str = text("the account's 12 digits", r"\d{12}", default="")  # "": whatever the credentials say
-    golden: str = text("the file that `golden` wrote", r"\S.*", default="golden.json")  # what `smoke` compares with
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Image:
-    source: str = text("a local image such as sightline:0.1.0", r"[a-z0-9][\w./:@-]*", default="")
-    tag: str = text("a tag that no other image has, such as 0.1.0-3f2c1d0", r"[A-Za-z0-9_][\w.-]{0,127}", default="")
-    digest: str = text("sha256: and 64 hexadecimal digits", r"sha256:[0-9a-f]{64}", default="")  # there already
-    engine: str = one_of("auto", "docker", "buildah", "skopeo", default="auto")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Release:
-    path: str = text("a folder or model.tar.gz made by `release build`", r"\S.*", default="")
-    uri: str = text("s3://bucket/prefix of a release that is there already", S3_URI, default="")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ecs:
-    certificate_arn: str = text(
-        "the ARN of a certificate in ACM", ARN.format(service="acm", rest="certificate/[0-9a-f-]{36}")
-    )
-    domain: str = text("the name that people type, such as images.example.com", r"[a-z0-9-]+(\.[a-z0-9-]+)+")
-    mode: str = one_of("readers", "writer", default="readers")
-    cpu: int = whole(256, 16_384, default=2_048)  # 1,024 are one vCPU
-    memory_mb: int = whole(512, 122_880, default=4_096)
-    min_tasks: int = whole(1, 200, default=2)
-    max_tasks: int = whole(1, 200, default=6)
-    cpu_target_percent: int = whole(10, 90, default=60)
-    requests_per_task_per_minute: int = whole(1, 1_000_000, default=1_200)
-    disk_gb: int = whole(21, 200, default=30)  # Fargate gives 20 without asking, 21 is the least one can ask for
-    start_grace_s: int = whole(0, 3_600, default=180)
-    drain_s: int = whole(1, 115, default=45)
-    stop_timeout_s: int = whole(2, 120, default=60)
-    model: str = text("a model's name, or sagemaker:ENDPOINT", r"\S+", default="")  # "": the one in the image
-    collection: str = text("a collection's name", r"\S.*", default="")
-    users_secret_arn: str = text(
-        "the ARN of a secret in Secrets Manager",
-        ARN.format(service="secretsmanager", rest=r"secret:[\w/+=.@-]+"),
-        default="",
-    )
-    origins: tuple[str, ...] = texts("origins such as https://example.com", ORIGIN)
-    log_queries: bool = yes_or_no(default=False)
-    log_days: int = one_of(*LOG_DAYS, default=30)
-    vpc_cidr: str = text(
-        "a private IPv4 network of /16 to /24, such as 10.20.0.0/16", r"[\d.]+/\d+", default="10.20.0.0/16"
-    )
-    nat_gateway: bool = yes_or_no(default=True)
-    vpc_id: str = text("vpc- and hexadecimal digits", r"vpc-[0-9a-f]{8,17}", default="")
-    load_balancer_subnets: tuple[str, ...] = texts("subnets such as subnet-0a1b2c3d", r"subnet-[0-9a-f]{8,17}")
-    task_subnets: tuple[str, ...] = texts("subnets such as subnet-0a1b2c3d", r"subnet-[0-9a-f]{8,17}")
-    allowed_cidr: str = text("the IPv4 network that may call, such as 0.0.0.0/0", r"[\d.]+/\d+", default="0.0.0.0/0")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sagemaker:
-    instance_type: str = text("an instance such as ml.c7i.large", r"ml\.[a-z0-9-]+\.[a-z0-9]+", default="ml.c7i.large")
-    min_instances: int = whole(1, 100, default=1)
-    max_instances: int = whole(1, 100, default=4)
-    invocations_per_instance_per_minute: int = whole(1, 1_000_000, default=1_200)
-    traffic: str = one_of("canary", "linear", "all_at_once", default="canary")
-    canary_percent: int = whole(1, 50, default=25)  # of the new fleet's capacity; of a linear shift each step
-    bake_s: int = whole(0, 3_600, default=300)
-    start_timeout_s: int = whole(60, 3_600, default=300)
-    model: str = text("a model's name", r"\S+", default="")  # "": the one in the image
-    collection: str = text("a collection's name", r"\S.*", default="")
-    network_isolation: bool = yes_or_no(default=True)  # the container can call nobody
-    serverless_memory_mb: int = one_of(0, 1_024, 2_048, 3_072, 4_096, 5_120, 6_144, default=0)  # 0: instances
-    serverless_concurrency: int = whole(1, 200, default=5)
-    batch_buckets: tuple[str, ...] = texts("names of buckets that `batch` reads or writes", BUCKET)
-    log_days: int = one_of(*LOG_DAYS, default=30)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Space:
-    folder: str = text("the folder to write", r"\S.*", default="build/space")
-    title: str = text("the Space's title", r"\S.*", default="Sightline")
-    sdk: str = one_of("gradio", "docker", default="gradio")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alarms:
-    email: str = text("an address such as oncall@example.com", r"[^@\s]+@[^@\s]+\.[^@\s]+", default="")
-    p95_latency_ms: int = whole(10, 60_000, default=2_000)
-    errors_percent: float = number(0.1, 100.0, default=2.0)
-    cpu_percent: int = whole(10, 100, default=90)
-    memory_percent: int = whole(10, 100, default=90)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
-    """What `plan` assumes of a month, beside what the other sections say."""
-
-    load_balancer_units: float = number(0, 1_000, default=1.0)
-    log_gb: float = number(0, 100_000, default=5.0)
-    stored_gb: float = number(0, 1_000_000, default=10.0)
-    nat_gb: float = number(0, 100_000, default=10.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    deploy: Deploy
-    image: Image
-    release: Release
-    alarms: Alarms
-    cost: Cost
-    ecs: Ecs | None = None
-    sagemaker: Sagemaker | None = None
-    space: Space | None = None
-
-
-SECTIONS = {"ecs": Ecs, "sagemaker": Sagemaker, "space": Space}
 
 
 def read_config(path: Path, target: str) -> Config:
@@ -180,14 +54,26 @@ def checked(document: Mapping[str, object], target: str) -> Config:
         sagemaker=read_section(Sagemaker, "sagemaker", document["sagemaker"]) if "sagemaker" in document else None,
         space=read_section(Space, "space", document["space"]) if "space" in document else None,
     )
+    _check_region(config.deploy.region)
     if target != "space":
         _check_image(config.image)
         _check_release(config.release)
     if config.ecs:
-        _check_ecs(config.ecs, config.deploy.region)
+        _check_ecs(config.ecs, config.deploy)
     if config.sagemaker:
         _check_sagemaker(config.sagemaker, config.release)
     return config
+
+
+def _check_region(region: str) -> None:
+    from botocore.session import get_session
+
+    session = get_session()
+    if not any(region in session.get_available_regions("ec2", kind) for kind in session.get_available_partitions()):
+        raise BadConfig(
+            f"[deploy] region = {region!r}: AWS has no such region; expected one such as eu-central-1. (A newer boto3"
+            " may know it.)"
+        )
 
 
 def _check_image(image: Image) -> None:
@@ -202,15 +88,30 @@ def _check_image(image: Image) -> None:
 def _check_release(release: Release) -> None:
     if release.path and release.uri:
         raise BadConfig("[release] path and uri are both there: expected one of them.")
-    if release.path and not Path(release.path).exists():
+    path = Path(release.path)
+    if release.path and not path.exists():
         raise BadConfig(
             f"[release] path = {release.path!r}: expected a release that is there; `release build` makes one."
+        )
+    if (
+        release.path
+        and not (path / "manifest.json").is_file()
+        and not (path.is_file() and path.name.endswith(".tar.gz"))
+    ):
+        raise BadConfig(
+            f"[release] path = {release.path!r}: expected a folder with a manifest.json, or a model.tar.gz;"
+            " `release build` makes both."
         )
 
 
 def _check_sagemaker(sagemaker: Sagemaker, release: Release) -> None:
     if sagemaker.min_instances > sagemaker.max_instances:
         raise _above("sagemaker", "min_instances", sagemaker.min_instances, sagemaker.max_instances)
+    if sagemaker.model.startswith("sagemaker:"):
+        raise BadConfig(
+            f"[sagemaker] model = {sagemaker.model!r}: expected a model, because an endpoint does not encode by another"
+            " one."
+        )
     if sagemaker.traffic == "linear" and sagemaker.canary_percent < 10:
         raise BadConfig(
             f"[sagemaker] canary_percent = {sagemaker.canary_percent}: expected 10 to 50 where traffic is 'linear'."
@@ -224,15 +125,16 @@ def _check_sagemaker(sagemaker: Sagemaker, release: Release) -> None:
         raise BadConfig("[release] is a folder: expected a model.tar.gz, all that a serverless endpoint takes.")
 
 
-def _check_ecs(ecs: Ecs, region: str) -> None:
+def _check_ecs(ecs: Ecs, deploy: Deploy) -> None:
     if ecs.memory_mb not in (allowed := MEMORY_MB_OF_CPU.get(ecs.cpu, ())):
         if not allowed:
             raise BadConfig(f"[ecs] cpu = {ecs.cpu}: expected one of {', '.join(map(str, MEMORY_MB_OF_CPU))}.")
         raise BadConfig(
             f"[ecs] memory_mb = {ecs.memory_mb}: expected one of {', '.join(map(str, allowed))} for cpu = {ecs.cpu}."
         )
-    if (there := ecs.certificate_arn.split(":")[3]) != region:
-        raise BadConfig(f"[ecs] certificate_arn is in {there}: expected one in {region}, where the load balancer is.")
+    _check_arns(ecs, deploy)
+    if ecs.model.startswith("sagemaker:") and not re.fullmatch(ENDPOINT, ecs.model.removeprefix("sagemaker:")):
+        raise BadConfig(f"[ecs] model = {ecs.model!r}: expected the name of an endpoint after sagemaker:.")
     if ecs.mode == "writer" and not ecs.users_secret_arn:
         raise BadConfig(
             "[ecs] users_secret_arn is missing: a writer needs users, because without sign-in nobody may add images."
@@ -245,6 +147,21 @@ def _check_ecs(ecs: Ecs, region: str) -> None:
     if ecs.mode == "readers" and ecs.min_tasks > ecs.max_tasks:
         raise _above("ecs", "min_tasks", ecs.min_tasks, ecs.max_tasks)
     _check_network(ecs)
+
+
+def _check_arns(ecs: Ecs, deploy: Deploy) -> None:
+    _, _, _, region, account, *_ = ecs.certificate_arn.split(":")
+    if region != deploy.region:
+        raise BadConfig(
+            f"[ecs] certificate_arn is in {region}: expected one in {deploy.region}, where the load balancer is."
+        )
+    if deploy.account and account != deploy.account:
+        raise BadConfig(
+            f"[ecs] certificate_arn is of account {account}: expected one of {deploy.account}, as [deploy] account"
+            " says."
+        )
+    if ecs.users_secret_arn and (region := ecs.users_secret_arn.split(":")[3]) != deploy.region:
+        raise BadConfig(f"[ecs] users_secret_arn is in {region}: expected one in {deploy.region}, where the tasks are.")
 
 
 def _check_network(ecs: Ecs) -> None:

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from deploy import base, causes, ecs_plan, fargate, history, image, prices, release, stacks
 from deploy import logs as log_group
 from deploy.clients import check_account
-from deploy.config import Config
 from deploy.ecs_values import given_network, network_name, network_values, section, stack_name, values
 from deploy.errors import DeployError, Refused, SmokeFailed, StackFailed
 from deploy.history import Deployment
+from deploy.sections import Config
 from deploy.stacks import Ask, Aws, Say, Wait
 
 TARGET = "ecs"

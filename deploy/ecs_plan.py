@@ -6,8 +6,8 @@ from typing import Any
 
 from deploy import base, image, release, stacks
 from deploy.base import Base
-from deploy.config import Config
 from deploy.ecs_values import given_network, network_name, network_values, section, stack_name, values
+from deploy.sections import Config
 
 Aws = Callable[[str], Any]
 

@@ -1,8 +1,8 @@
 """What deploy.toml means for ECS: the names of its stacks and the parameters of their templates."""
 
 from deploy.base import Base
-from deploy.config import Config, Ecs
 from deploy.errors import BadConfig
+from deploy.sections import Config, Ecs
 
 
 def section(config: Config) -> Ecs:

@@ -13,6 +13,7 @@ from deploy.sagemaker_requests import Request, Wanted, alarm_names, container, e
 POLL_S = 15.0
 LONGEST_S = 3 * 3_600.0
 PATIENCE_S = 120.0  # with what AWS has taken and does not know of yet
+NOT_YET = re.compile(r"Could not (assume role|access model data)")  # of a role that IAM has not spread yet
 LOG_LINES = 15
 MOVING = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
 
@@ -37,6 +38,8 @@ REMEDIES = (
      "An alarm on the new instances rang while they took traffic: `logs` shows what went wrong."),
     (r"out of memory|OutOfMemory|MemoryError",
      "The container ran out of memory: take a larger [sagemaker] instance_type."),
+    (r"[Cc]annot update in-progress endpoint",
+     "Another run is under way: run the same command again, which waits for it."),
     (r"AccessDenied|not authorized",
      "The endpoint's role lacks a right: run `up`, which brings its template up to date."),
 )  # fmt: skip
@@ -66,14 +69,14 @@ def is_there_already(error: ClientError) -> bool:
     return bool(re.search(r"already exist", str(error)))
 
 
-def make_model(wanted: Wanted, aws: Aws, say: Say) -> None:
+def make_model(wanted: Wanted, aws: Aws, say: Say, wait: Wait) -> None:
     """Raises: Refused, where one of this name is there with other content."""
     try:
-        aws("sagemaker").create_model(**model(wanted))
+        _patiently(lambda: aws("sagemaker").create_model(**model(wanted)), wait)
         say(f"Model {wanted.model}: made.")
     except ClientError as error:
         if not is_there_already(error):
-            raise
+            raise _in_words(error) from error
         there = aws("sagemaker").describe_model(ModelName=wanted.model)
         held = there.get("PrimaryContainer", {})
         if any(held.get(key) != value for key, value in container(wanted).items()):
@@ -83,43 +86,44 @@ def make_model(wanted: Wanted, aws: Aws, say: Say) -> None:
             ) from error
 
 
-def make_config(wanted: Wanted, aws: Aws, say: Say) -> None:
+def make_config(wanted: Wanted, aws: Aws, say: Say, wait: Wait) -> None:
     try:
-        aws("sagemaker").create_endpoint_config(**endpoint_config(wanted))
+        _patiently(lambda: aws("sagemaker").create_endpoint_config(**endpoint_config(wanted)), wait)
         say(f"Endpoint configuration {wanted.config}: made.")
     except ClientError as error:
         if not is_there_already(error):
-            raise
+            raise _in_words(error) from error
 
 
 def make(wanted: Wanted, aws: Aws, say: Say, wait: Wait) -> None:
-    """Begins an endpoint. What AWS does not know of yet is asked for again. Raises: Refused."""
-    waited_s = 0.0
-    while True:
-        try:
-            aws("sagemaker").create_endpoint(**endpoint(wanted))
-            say(f"Endpoint {wanted.name}: being made; this takes some minutes.")
-            return
-        except ClientError as error:
-            if is_there_already(error):
-                return  # the call before this one came through
-            if not is_missing(error) or waited_s >= PATIENCE_S:
-                raise _in_words(error) from error
-        wait(POLL_S)
-        waited_s += POLL_S
+    """Begins an endpoint. Raises: Refused."""
+    try:
+        _patiently(lambda: aws("sagemaker").create_endpoint(**endpoint(wanted)), wait)
+        say(f"Endpoint {wanted.name}: being made; this takes some minutes.")
+    except ClientError as error:
+        if not is_there_already(error):  # or else the call before this one came through
+            raise _in_words(error) from error
 
 
 def shift(request: Request, aws: Aws, say: Say, wait: Wait) -> None:
     """Begins an update. Raises: Refused."""
+    try:
+        _patiently(lambda: aws("sagemaker").update_endpoint(**request), wait)
+    except ClientError as error:
+        raise _in_words(error) from error
+    say(f"Endpoint {request['EndpointName']}: to {request['EndpointConfigName']}.")
+
+
+def _patiently(call: Callable[[], Any], wait: Wait) -> None:
+    """AWS may not know yet of what was made a moment ago, a role for instance: it is asked again. Raises: ClientError."""
     waited_s = 0.0
     while True:
         try:
-            aws("sagemaker").update_endpoint(**request)
-            say(f"Endpoint {request['EndpointName']}: to {request['EndpointConfigName']}.")
+            call()
             return
         except ClientError as error:
-            if not is_missing(error) or waited_s >= PATIENCE_S:
-                raise _in_words(error) from error
+            if not (is_missing(error) or NOT_YET.search(str(error))) or waited_s >= PATIENCE_S:
+                raise
         wait(POLL_S)
         waited_s += POLL_S
 

@@ -46,10 +46,12 @@ def read(path: Path) -> Golden | None:
             )
             for entry in told["queries"]
         ]
+        if not queries or any(len(query.ids) != len(query.scores) for query in queries):
+            raise ValueError("no queries, or ids without scores")
         return Golden(str(told["fingerprint"]), int(told["dim"]), str(told["collection"]), tuple(queries))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise BadConfig(f"{path} holds no golden queries: make it again with `python -m deploy golden`.") from error
 
 
@@ -76,7 +78,10 @@ def command(
     if thumb and not images:
         asked.append(("a thumbnail", picture(asking.thumbnail(address, thumb, token=token))))
     golden = make(ask, asked, within_ms=within_ms)
-    out.write_text(json.dumps(asdict(golden), indent=1) + "\n", encoding="utf-8")
+    try:
+        out.write_text(json.dumps(asdict(golden), indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise BadConfig(f"{out} can't be written: {error.strerror}.") from error
     say(f"{out}: {len(golden.queries)} queries of {golden.collection}, model {golden.fingerprint[:12]}.")
     if not any(isinstance(query.query, list) for query in golden.queries):
         say("None of them is a picture: `serve` gives no thumbnails; add --image FILE.")

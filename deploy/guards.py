@@ -6,10 +6,10 @@ from botocore.exceptions import ClientError
 
 from deploy import sagemaker_requests as requests
 from deploy.clients import code_of, each
-from deploy.config import Alarms
 from deploy.endpoint import Aws, Say
 from deploy.errors import Refused
 from deploy.sagemaker_requests import Wanted
+from deploy.sections import Alarms
 
 
 def guard(wanted: Wanted, limits: Alarms, aws: Aws) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from deploy.clients import code_of
-from deploy.config import Image
 from deploy.errors import Refused
+from deploy.sections import Image
 
 Run = Callable[[Sequence[str], str], str]
 

@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from deploy.clients import DENIED, code_of, each
-from deploy.config import Config
+from deploy.sections import Config
 
 ALARMS = 5  # in the service's template
 HOURS = 730  # in a month, as AWS's own calculator has it
@@ -99,7 +99,7 @@ def tell(items: Sequence[Item], region: str, aws: Aws, say: Callable[[str], None
         except ClientError as error:
             if code_of(error) not in DENIED:
                 raise
-            say("  The price list may not be read: deploy/operator-policy.json has pricing:GetProducts. No figure.")
+            say("  The price list may not be read: deploy/policies/base.json has pricing:GetProducts. No figure.")
             return
         if price is None:
             unpriced.append(item.what)

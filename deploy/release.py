@@ -8,8 +8,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from deploy.clients import code_of, each
-from deploy.config import Release
 from deploy.errors import BadConfig
+from deploy.sections import Release
 
 
 def publish(release: Release, bucket: str, aws: Callable[[str], Any], say: Callable[[str], None]) -> str:

@@ -9,10 +9,10 @@ from deploy import base, endpoint, guards, history, image, prices, release, stac
 from deploy import logs as log_group
 from deploy import sagemaker_requests as requests
 from deploy.clients import check_account
-from deploy.config import Config, Sagemaker
 from deploy.errors import BadConfig, DeployError, Refused, SmokeFailed, StackFailed
 from deploy.history import Deployment
 from deploy.sagemaker_requests import Wanted
+from deploy.sections import Config, Sagemaker
 from deploy.stacks import Ask, Aws, Say, Wait
 
 TARGET = "sagemaker"
@@ -168,8 +168,8 @@ def _deploy(config: Config, wanted: Wanted, aws: Aws, say: Say, ask: Ask, wait: 
     if found is not None and found["EndpointStatus"] in ("Failed", "OutOfService"):
         _clear_away(name, found, aws, say, ask, wait)
         found = None
-    endpoint.make_model(wanted, aws, say)
-    endpoint.make_config(wanted, aws, say)
+    endpoint.make_model(wanted, aws, say, wait)
+    endpoint.make_config(wanted, aws, say, wait)
     if found is None:
         endpoint.make(wanted, aws, say, wait)
         endpoint.check(name, wanted.config, endpoint.follow(name, aws, say, wait), aws)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from deploy.config import Alarms, Sagemaker
+from deploy.sections import Alarms, Sagemaker
 
 VARIANT = "AllTraffic"  # always this one: autoscaling and updates go by it
 DIMENSION = "sagemaker:variant:DesiredInstanceCount"

@@ -10,9 +10,9 @@ from typing import Any
 
 from deploy import asking, golden
 from deploy.asking import Asker
-from deploy.config import Config
 from deploy.errors import Refused, SmokeFailed
 from deploy.golden import Golden, GoldenQuery
+from deploy.sections import Config
 
 COMPARED = 5  # hits of each query
 ALIKE = 1e-3  # scores nearer than this may change places from one processor to another

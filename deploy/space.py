@@ -1,12 +1,13 @@
 """The target `space`: a folder to upload as a Hugging Face Space, with the page, the bundled model and gallery."""
 
+import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from deploy.config import Config, Space
 from deploy.errors import BadConfig, Refused
+from deploy.sections import Config, Space
 
 ROOT = Path(__file__).parents[1]
 PRODUCT = ("app.py", "settings.py", "LICENSE", "search", "store", "ui", "pocket/encoder", "pocket/gallery")
@@ -31,21 +32,29 @@ def up(config: Config, aws: Aws, say: Say, ask: Ask, **_: Any) -> None:
     """Calls nobody. Raises: Refused, BadConfig."""
     section = _section(config)
     folder = Path(section.folder)
-    if folder.exists() and not (folder / MARK).exists() and any(folder.iterdir()):
+    if folder.is_dir() and not (folder / MARK).exists() and any(folder.iterdir()):
         raise Refused(f"[space] folder = {section.folder!r} holds something else: name an empty folder, or a new one.")
     files = sources()
-    if folder.exists():
-        shutil.rmtree(folder)
-    for name, source in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, folder / name)
-    for name, text in written(section).items():
-        (folder / name).write_text(text, encoding="utf-8")
+    try:
+        _write(folder, files, written(section))
+    except OSError as error:
+        raise Refused(f"[space] folder = {section.folder!r} can't be written: {error.strerror or error}.") from error
     say(f"{folder}: {len(files)} files, {_mb(files.values())}. Upload it with:")
     say(f"  hf upload YOU/SPACE {folder} --repo-type space")
 
 
 update = up
+
+
+def _write(folder: Path, files: Mapping[str, Path], texts: Mapping[str, str]) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    for name, text in texts.items():  # first, and with them the mark: what breaks off is replaced by the next run
+        (folder / name).write_text(text, encoding="utf-8")
+    for name, source in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, folder / name)
 
 
 def sources() -> dict[str, Path]:
@@ -64,10 +73,10 @@ def sources() -> dict[str, Path]:
 
 def written(section: Space) -> dict[str, str]:
     made = {
+        MARK: "Written by `python -m deploy up --target space`, which replaces this folder.\n",
         "README.md": readme(section),
         "requirements.txt": requirements(),
         ".gitattributes": "".join(f"{kind} filter=lfs diff=lfs merge=lfs -text\n" for kind in LFS),
-        MARK: "Written by `python -m deploy up --target space`, which replaces this folder.\n",
     }
     return made | ({"Dockerfile": DOCKERFILE} if section.sdk == "docker" else {})
 
@@ -80,7 +89,13 @@ def requirements() -> str:
 
 def readme(section: Space) -> str:
     """Front matter: https://huggingface.co/docs/hub/spaces-config-reference."""
-    front = {"title": section.title, "emoji": "🔎", "colorFrom": "blue", "colorTo": "green", "sdk": section.sdk}
+    front = {
+        "title": json.dumps(section.title, ensure_ascii=False),
+        "emoji": "🔎",
+        "colorFrom": "blue",
+        "colorTo": "green",
+        "sdk": section.sdk,
+    }
     if section.sdk == "docker":
         front["app_port"] = str(PORT)
     else:

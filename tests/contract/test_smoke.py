@@ -14,9 +14,10 @@ from PIL import Image
 
 from deploy import golden, smoke
 from deploy.__main__ import main
-from deploy.config import Config, checked
+from deploy.config import checked
 from deploy.errors import BadConfig, Refused, SmokeFailed
 from deploy.golden import Golden
+from deploy.sections import Config
 from tests.processes import is_ready, served, served_ui
 from tests.runtime_server import sagemaker_runtime
 from tests.unit.deploy.test_config import document

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from deploy import space
 from deploy.__main__ import main
-from deploy.config import Config, checked
+from deploy.config import checked
 from deploy.errors import Refused
+from deploy.sections import Config, Space
 from tests.processes import free_port, is_ready
 
 BLOCKED = """
@@ -43,9 +45,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def front_matter(folder: Path) -> dict[str, str]:
+def front_matter(folder: Path) -> dict[str, Any]:
     _, front, _ = (folder / "README.md").read_text(encoding="utf-8").split("---\n", 2)
-    return dict(line.split(": ", 1) for line in front.strip().splitlines())  # type: ignore[arg-type]
+    found: dict[str, Any] = yaml.safe_load(front)
+    return found
 
 
 def test_its_page_answers_from_the_read_only_gallery_and_may_be_framed(tmp_path: Path) -> None:
@@ -93,7 +96,7 @@ def asked(connection: HTTPConnection, method: str, path: str, body: object = Non
 
 def test_the_folder_is_whole_and_small_and_without_aws(folder: Path) -> None:
     front = front_matter(folder)
-    assert (front["sdk"], front["app_file"], front["python_version"]) == ("gradio", "app.py", '"3.11"')
+    assert (front["sdk"], front["app_file"], front["python_version"]) == ("gradio", "app.py", "3.11")
     wanted = (folder / "requirements.txt").read_text().splitlines()
     assert f"gradio[mcp]=={front['sdk_version']}" in wanted
     assert all(re.fullmatch(r"[\w\[\]-]+==[\w.]+", line) for line in wanted)
@@ -106,9 +109,9 @@ def test_the_folder_is_whole_and_small_and_without_aws(folder: Path) -> None:
 
 
 def test_with_docker_it_has_a_port_and_a_dockerfile(tmp_path: Path) -> None:
-    build(tmp_path / "s", sdk="docker", title="Drawings")
+    build(tmp_path / "s", sdk="docker", title='Drawings: "two" # of them')
     front = front_matter(tmp_path / "s")
-    assert (front["title"], front["sdk"], front["app_port"]) == ("Drawings", "docker", "7860")
+    assert (front["title"], front["sdk"], front["app_port"]) == ('Drawings: "two" # of them', "docker", 7860)
     assert "app_file" not in front
     text = (tmp_path / "s" / "Dockerfile").read_text()
     assert 'CMD ["python", "app.py", "ui"]' in text
@@ -125,6 +128,14 @@ def test_it_replaces_its_own_folder_and_nobody_elses(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="holds something else"):
         build(tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "precious"
+
+
+def test_a_run_that_breaks_off_leaves_a_folder_that_the_next_one_replaces(tmp_path: Path) -> None:
+    texts = space.written(Space())
+    with pytest.raises(FileNotFoundError):
+        space._write(tmp_path / "s", {"app.py": tmp_path / "not there"}, texts)
+    build(tmp_path / "s")
+    assert (tmp_path / "s" / "app.py").exists()
 
 
 def test_what_a_space_has_no_verb_for_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

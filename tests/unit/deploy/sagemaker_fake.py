@@ -152,9 +152,15 @@ class SagemakerAws(FakeAws):
         self.jobs.append(request)
         return {"TransformJobArn": "arn"}
 
+    def sagemaker_list_transform_jobs(self, NameContains: str, StatusEquals: str) -> dict[str, Any]:
+        status, _ = self.job_courses[0]
+        names = [job["TransformJobName"] for job in self.jobs if status == StatusEquals]
+        return {"TransformJobSummaries": [{"TransformJobName": name} for name in names if NameContains in name]}
+
     def sagemaker_describe_transform_job(self, TransformJobName: str) -> dict[str, Any]:
         status, reason = self.job_courses.pop(0)
-        return {"TransformJobStatus": status, **({"FailureReason": reason} if reason else {})}
+        (job,) = [job for job in self.jobs if job["TransformJobName"] == TransformJobName]
+        return {**job, "TransformJobStatus": status, **({"FailureReason": reason} if reason else {})}
 
     def cloudwatch_put_metric_alarm(self, **request: Any) -> dict[str, Any]:
         if not self.alarms_are_lost:

@@ -1,5 +1,6 @@
 """A transform job: its exact request, whom it may reach, and its end."""
 
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -8,10 +9,11 @@ from botocore.stub import Stubber
 
 from deploy import batch, sagemaker
 from deploy.batch import Batch
-from deploy.config import Config, Sagemaker, checked
-from deploy.errors import BadConfig, StackFailed
+from deploy.config import checked
+from deploy.errors import BadConfig, Refused, StackFailed
 from deploy.sagemaker_requests import Wanted
-from tests.deploy_fakes import FakeEngine
+from deploy.sections import Config, Sagemaker
+from tests.deploy_fakes import FakeEngine, Stack
 from tests.unit.deploy.sagemaker_fake import SagemakerAws
 from tests.unit.deploy.test_config import document
 
@@ -74,6 +76,39 @@ def test_it_is_waited_for_and_says_what_to_run_next(running: SagemakerAws) -> No
     batch.run(configured(), JOB, running, said.append, running.wait)
     assert running.jobs[0]["ModelName"] in running.models
     assert said[-1] == "  python app.py import s3://photos/embedded --collection NAME --source s3://photos/2024/"
+
+
+def test_an_interrupted_run_is_waited_for_and_not_begun_twice(running: SagemakerAws) -> None:
+    running.job_courses = [("InProgress", "")] * 5 + [("Completed", "")]
+    running.interrupt_after = 1
+    with pytest.raises(KeyboardInterrupt):
+        batch.run(configured(), JOB, running, lambda line: None, running.wait)
+    said: list[str] = []
+    batch.run(configured(), JOB, running, said.append, running.wait)
+    assert len(running.jobs) == 1
+    assert f"Transform job {running.jobs[0]['TransformJobName']}: under way since an earlier run" in said[1]
+
+
+def test_another_job_is_not_taken_for_this_one(running: SagemakerAws) -> None:
+    running.job_courses = [("InProgress", "")] * 5 + [("Completed", "")]
+    running.interrupt_after = 1
+    with pytest.raises(KeyboardInterrupt):
+        batch.run(configured(), replace(JOB, source="s3://photos/2023/"), running, lambda line: None, running.wait)
+    batch.run(configured(), JOB, running, lambda line: None, running.wait)
+    assert len(running.jobs) == 2
+
+
+def test_throttling_while_waiting_ends_no_job(running: SagemakerAws) -> None:
+    running.job_courses = [("InProgress", ""), ("Completed", "")]
+    running.throttled.update({"describe_transform_job": 3})
+    batch.run(configured(), JOB, running, lambda line: None, running.wait)
+
+
+def test_before_up_there_is_no_role_to_run_as() -> None:
+    aws = SagemakerAws()
+    aws.stacks["sightline-base"] = Stack("CREATE_COMPLETE", outputs=aws.outputs("sightline-base"))
+    with pytest.raises(Refused, match=r"^There is no sightline-sagemaker in eu-central-1: run `up` first\.$"):
+        batch.run(configured(), JOB, aws, lambda line: None, aws.wait)
 
 
 def test_a_job_that_fails_says_why_and_what_to_do(running: SagemakerAws) -> None:

@@ -68,6 +68,17 @@ def test_a_service_that_was_never_made_has_no_tasks() -> None:
     assert tasks("cluster", "service", FakeAws()) == []
 
 
+def test_a_cause_that_may_not_be_read_hides_nothing() -> None:
+    aws = FakeAws()
+    aws.stacks["sightline-ecs"] = Stack("CREATE_COMPLETE")
+    aws.throttled.update({"list_tasks": 1, "describe_target_health": 1})
+    assert tasks("cluster", "service", aws) == [
+        "Why tasks stopped can't be read: AWS throttled list_tasks 8 times: run the same command again in a minute."
+    ]
+    (found,) = targets("arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/a/1", aws)
+    assert found.startswith("What the load balancer finds can't be read: AWS throttled")
+
+
 def test_healthy_and_starting_targets_are_no_cause() -> None:
     aws = FakeAws()
     aws.targets = [

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from deploy.config import Deploy, Ecs, Image, checked, read_config
+from deploy.config import checked, read_config
 from deploy.errors import BadConfig
+from deploy.sections import Deploy, Ecs, Image
 
 CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/11111111-2222-3333-4444-555555555555"
 SUBNETS = ["subnet-0a1b2c3d", "subnet-0a1b2c3e"]
@@ -147,3 +148,44 @@ def test_a_file_that_is_no_toml_says_where(tmp_path: Path) -> None:
     (tmp_path / "deploy.toml").write_text("[deploy]\nname = sightline\n", encoding="utf-8")
     with pytest.raises(BadConfig, match=r"can't be read: Invalid value \(at line 2, column 8\)"):
         read_config(tmp_path / "deploy.toml", "ecs")
+
+
+OTHERS_CERTIFICATE = CERTIFICATE.replace("123456789012", "999999999999")
+SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:sightline-users-AbCdEf"
+
+
+@pytest.mark.parametrize(
+    ("sections", "sentence"),
+    [
+        (
+            {"deploy": {"account": "123456789012"}, "ecs": {"certificate_arn": OTHERS_CERTIFICATE}},
+            "[ecs] certificate_arn is of account 999999999999: expected one of 123456789012, as [deploy] account says.",
+        ),
+        (
+            {"ecs": {"users_secret_arn": SECRET}},
+            "[ecs] users_secret_arn is in eu-west-1: expected one in eu-central-1, where the tasks are.",
+        ),
+        (
+            {"ecs": {"model": "sagemaker:*"}},
+            "[ecs] model = 'sagemaker:*': expected the name of an endpoint after sagemaker:",
+        ),
+        (
+            {"sagemaker": {"model": "sagemaker:clip"}},
+            "[sagemaker] model = 'sagemaker:clip': expected a model, because an endpoint does not encode by another",
+        ),
+        ({"release": {"uri": "s3://bucket/*"}}, "[release] uri = 's3://bucket/*': expected s3://bucket/prefix"),
+        ({"deploy": {"name": "internal-search"}}, "[deploy] name = 'internal-search': expected 2 to 24 small letters"),
+        ({"deploy": {"region": "eu-centrl-1"}}, "[deploy] region = 'eu-centrl-1': AWS has no such region; expected"),
+    ],
+)
+def test_what_aws_would_refuse_or_read_otherwise_is_refused(sections: dict[str, dict[str, Any]], sentence: str) -> None:
+    with pytest.raises(BadConfig) as refused:
+        checked(document(**sections), "ecs")
+    assert str(refused.value).startswith(sentence)
+
+
+def test_a_release_is_a_folder_with_a_manifest_or_an_archive(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no release")
+    for path in (tmp_path, tmp_path / "notes.txt"):
+        with pytest.raises(BadConfig, match="expected a folder with a manifest"):
+            checked(document(release={"path": str(path)}), "ecs")

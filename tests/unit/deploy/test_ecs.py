@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from deploy import ecs, history, stacks
-from deploy.config import Config, checked
+from deploy.config import checked
 from deploy.errors import Refused, SmokeFailed, StackFailed, Unfinished
+from deploy.sections import Config
 from tests.deploy_fakes import ACCOUNT, FakeAws, FakeEngine, Stack, course, event
 from tests.unit.deploy.test_config import document
 

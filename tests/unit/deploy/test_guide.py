@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploy.__main__ import parser
-from deploy.config import Alarms, Cost, Deploy, Ecs, Image, Release, Sagemaker, Space
+from deploy.sections import Alarms, Cost, Deploy, Ecs, Image, Release, Sagemaker, Space
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "guide.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^(?:.*&& )?python -m deploy (.+)$", GUIDE, re.MULTILINE)

@@ -7,9 +7,9 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from deploy.config import Image
 from deploy.errors import Refused
 from deploy.image import choose, publish, pushes
+from deploy.sections import Image
 from tests.deploy_fakes import ACCOUNT, REGION
 
 REPOSITORY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/sightline"

@@ -10,10 +10,11 @@ from moto import mock_aws
 from deploy import base, history, release, stacks
 from deploy.__main__ import main
 from deploy.clients import check_account, open_clients
-from deploy.config import Config, Image, Release, checked
+from deploy.config import checked
 from deploy.errors import Refused
 from deploy.history import Deployment
 from deploy.image import find
+from deploy.sections import Config, Image, Release
 from deploy.stacks import Aws
 from tests.unit.deploy.test_config import document
 

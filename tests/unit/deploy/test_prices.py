@@ -97,7 +97,7 @@ def test_without_the_right_to_read_prices_there_is_no_figure() -> None:
         stubber.add_client_error("get_products", "AccessDeniedException")
         tell([HOURS], "eu-central-1", lambda service: client, said.append)
     assert said[1:] == [
-        "  The price list may not be read: deploy/operator-policy.json has pricing:GetProducts. No figure."
+        "  The price list may not be read: deploy/policies/base.json has pricing:GetProducts. No figure."
     ]
 
 

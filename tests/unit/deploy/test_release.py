@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.config import Release
 from deploy.errors import BadConfig
 from deploy.release import content_hash, files_of, publish
+from deploy.sections import Release
 from tests.deploy_fakes import FakeAws
 
 

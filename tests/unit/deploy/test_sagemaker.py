@@ -6,8 +6,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from deploy import history, sagemaker
-from deploy.config import Config, checked
+from deploy.config import checked
 from deploy.errors import Refused, SmokeFailed, StackFailed, Unfinished
+from deploy.sections import Config
 from tests.deploy_fakes import FakeEngine
 from tests.unit.deploy.sagemaker_fake import SHIFTED, TAKEN_BACK, SagemakerAws
 from tests.unit.deploy.test_config import document
@@ -128,6 +129,20 @@ def test_what_aws_does_not_know_of_yet_is_asked_for_again(session: Session) -> N
     session.up("a")
     assert session.operations().count("create_endpoint") == 3
     assert session.runs in session.aws.configs
+
+
+def test_a_role_that_was_made_a_moment_ago_is_waited_for(session: Session) -> None:
+    said = "Could not assume role arn:aws:iam::123456789012:role/r. Please ensure that the role exists"
+    session.aws.refusals["create_model"] = [("ValidationException", said)] * 3
+    session.up("a")
+    assert session.operations().count("create_model") == 4
+
+
+def test_two_runs_at_once_are_told_apart(running: Session) -> None:
+    said = 'Cannot update in-progress endpoint "arn:aws:sagemaker:eu-central-1:123456789012:endpoint/sightline".'
+    running.aws.refusals["update_endpoint"] = [("ValidationException", said)]
+    with pytest.raises(Refused, match="Another run is under way: run the same command again, which waits for it"):
+        running.update("b")
 
 
 def test_what_aws_never_comes_to_know_of_is_told(session: Session) -> None:

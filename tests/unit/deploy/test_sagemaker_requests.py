@@ -8,8 +8,8 @@ import pytest
 from botocore.stub import Stubber
 
 from deploy import sagemaker_requests as requests
-from deploy.config import Alarms, Sagemaker
 from deploy.sagemaker_requests import Wanted
+from deploy.sections import Alarms, Sagemaker
 from settings import PREFIX, Settings
 
 IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/sightline@sha256:" + "a" * 64

@@ -1,15 +1,13 @@
-"""The templates are clean, give no right that is not needed, and set only what Sightline reads."""
+"""The templates are clean, and set only what Sightline reads."""
 
 import ast
 import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cfnlint
 import pytest
 from cfnlint.decode import cfn_yaml
 
@@ -19,21 +17,6 @@ from tests.unit.deploy.test_config import document
 
 ROOT = Path(__file__).parents[3]
 TEMPLATES = sorted((ROOT / "deploy" / "templates").glob("*.yaml"))
-POLICY = ROOT / "deploy" / "operator-policy.json"
-POLICIES = (POLICY, ROOT / "deploy" / "operator-policy-sagemaker.json")
-UNSCOPED = {  # what stands beside Resource "*", and why: AWS knows no narrower resource for it
-    "ecr:GetAuthorizationToken": "a token is for the whole registry",
-    "ec2:Describe": "listings",
-    "elasticloadbalancing:Describe": "listings",
-    "application-autoscaling:Describe": "listings",
-    "logs:DescribeLogGroups": "a listing",
-    "ecs:DescribeTaskDefinition": "revisions have no rights of their own",
-    "ecs:DeregisterTaskDefinition": "revisions have no rights of their own",
-    "pricing:GetProducts": "the price list is everybody's",
-    "sagemaker:List": "listings",
-    "cloudwatch:PutMetricData": "metrics have no names of their own; a condition names the space",
-}
-ACTIONS = json.loads((Path(cfnlint.__file__).parent / "data/AdditionalSpecs/Policies.json").read_text(encoding="utf-8"))
 
 
 def plain(path: Path) -> dict[str, Any]:
@@ -52,30 +35,6 @@ def container() -> dict[str, Any]:
     return found  # type: ignore[no-any-return]
 
 
-def statements(value: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(value, dict):
-        if "Effect" in value and "Action" in value:
-            yield value
-        for entry in value.values():
-            yield from statements(entry)
-    elif isinstance(value, list):
-        for entry in value:
-            yield from statements(entry)
-
-
-def granted() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each action that is allowed, with its statement."""
-    sources = [plain(path) for path in TEMPLATES] + [json.loads(path.read_text(encoding="utf-8")) for path in POLICIES]
-    for statement in statements(sources):
-        if statement["Effect"] == "Allow":
-            actions = statement["Action"]
-            for action in [actions] if isinstance(actions, str) else actions:
-                yield action, statement
-
-
-GRANTED = list(granted())
-
-
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
 def test_cfn_lint_finds_nothing(template: Path) -> None:
     command = [str(Path(sys.executable).with_name("cfn-lint")), str(template), "--regions", "eu-central-1", "us-east-1"]
@@ -86,49 +45,6 @@ def test_cfn_lint_finds_nothing(template: Path) -> None:
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
 def test_a_template_fits_into_a_request(template: Path) -> None:
     assert template.stat().st_size <= 51_200  # docs.aws.amazon.com, "CloudFormation quotas", TemplateBody
-
-
-@pytest.mark.parametrize("action", sorted({action for action, _ in GRANTED}))
-def test_an_action_is_named_in_full_and_known_to_aws(action: str) -> None:
-    prefix, name = action.split(":")
-    assert name.lower() in ACTIONS[prefix]["Actions"]
-
-
-def test_every_resource_is_scoped_but_where_aws_can_not() -> None:
-    unscoped = {action for action, statement in GRANTED if statement.get("Resource") == "*"}
-    for action in unscoped:
-        prefix, name = action.split(":")
-        scopes = ACTIONS[prefix]["Actions"][name.lower()].get("Resources", [])
-        assert set(scopes) <= {"dataset"}, f"{action} can be scoped"  # a dataset is not where AWS/SageMaker's are
-        assert any(action.startswith(known) for known in UNSCOPED), f"{action} has no reason on the list"
-    assert {known for known in UNSCOPED if not any(action.startswith(known) for action in unscoped)} == set()
-
-
-@pytest.mark.parametrize("policy", POLICIES, ids=lambda path: path.name)
-def test_the_operators_resources_are_of_their_account_and_of_their_name(policy: Path) -> None:
-    for statement in json.loads(policy.read_text(encoding="utf-8"))["Statement"]:
-        resources = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
-        for resource in resources:
-            assert resource == "*" or "123456789012" in resource
-
-
-@pytest.mark.parametrize("policy", POLICIES, ids=lambda path: path.name)
-def test_the_operators_policy_fits_into_one(policy: Path) -> None:
-    text = json.dumps(json.loads(policy.read_text(encoding="utf-8")), separators=(",", ":"))
-    assert len(text) <= 10_240  # characters, an inline policy of a role; docs.aws.amazon.com, "IAM and STS quotas"
-
-
-def test_the_operator_may_do_every_call_that_deploy_makes() -> None:
-    prefixes = {"elbv2": "elasticloadbalancing", "sagemaker-runtime": "sagemaker"}
-    names = {"list_objects_v2": "s3:ListBucket", "upload_file": "s3:PutObject"}
-    called = set()
-    for module in sorted((ROOT / "deploy").glob("*.py")):
-        text = module.read_text(encoding="utf-8")
-        for client, operation in re.findall(r'aws\("([\w-]+)"\)\.(\w+)', text):
-            camel = "".join(part.capitalize() for part in operation.split("_"))
-            called.add(names.get(operation, f"{prefixes.get(client, client)}:{camel}"))
-    allowed = {action for action, statement in GRANTED if "Sid" in statement}
-    assert called - allowed == {"sts:GetCallerIdentity"}  # which needs no right
 
 
 def test_a_task_is_set_only_what_sightline_reads() -> None:
