@@ -115,7 +115,7 @@ def shift(request: Request, aws: Aws, say: Say, wait: Wait) -> None:
 
 
 def _patiently(call: Callable[[], Any], wait: Wait) -> None:
-    """AWS may not know yet of what was made a moment ago, a role for instance: it is asked again. Raises: ClientError."""
+    """AWS may not know yet of what was made a moment ago, such as a role: it is asked again. Raises: ClientError."""
     waited_s = 0.0
     while True:
         try:
