@@ -23,7 +23,6 @@ FORMAT = 1
 MANIFEST, MODEL, COLLECTION = "manifest.json", "model", "collection"
 _MOST_FETCHED_BYTES = 256 * 2**30  # of one file
 _MOST_MANIFEST_BYTES = 256 * 2**20  # 1.5 million files
-_CHUNK = 1 << 20
 _PACKED = (".tar.gz", ".tgz")
 
 
@@ -43,18 +42,17 @@ def build_release(
     Returns the manifest. Raises: SourceError where `out` can't be made, DiskFull.
     """
     _check_out(out)
+    for inside in files:
+        _check_name(inside)
     staged = out.with_name(f".{out.name}.{secrets.token_hex(4)}")
     try:
         with disk_errors("the release"):
             for inside, path in files.items():
-                _check_name(inside)
                 (staged / inside).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, staged / inside)
         collection = snapshot(staged / COLLECTION) if snapshot else None
         with disk_errors("the release"):
             hashed = {found: _told(staged / found) for found in sorted(_names(staged))}
-        for found in hashed:
-            _check_name(found)
         said = {"format": FORMAT, "name": name, "model": model, "collection": collection, **told, "files": hashed}
         write_durably(staged / MANIFEST, (json.dumps(said, indent=1, ensure_ascii=False) + "\n").encode())
         if out.name.endswith(_PACKED):
@@ -93,8 +91,7 @@ def _opened(path: Path, where: str, cache: Path) -> Release:
         raise ReleaseDamaged(f"There is no release at {where}: name a folder or a .tar.gz that `release build` made.")
     with disk_errors("the folder of unpacked releases"):
         cache.mkdir(parents=True, exist_ok=True)
-        digest, _ = _hash(path)
-    folder = cache / digest[:32]
+        folder = cache / str(_told(path)["sha256"])[:32]
     with _turn(cache):
         if folder.exists():
             with suppress(ReleaseDamaged):
@@ -110,7 +107,7 @@ def _opened(path: Path, where: str, cache: Path) -> Release:
             partial.replace(folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-    return _release(folder, release.told)
+    return replace(release, folder=folder)
 
 
 def _fetched(where: str, cache: Path, s3: S3) -> Path:
@@ -151,10 +148,9 @@ def _fetch(s3: S3, address: Address, stored: Stored, target: Path, tags: Path) -
 
 def check_release(folder: Path) -> Release:
     """Every file is there as the manifest says, and no other. Raises: ReleaseDamaged, StoreUnavailable."""
-    told = _read_manifest(folder)
-    release = _release(folder, told)
+    release = _read_manifest(folder)
     called = f'The release "{shown(release.name)}"'
-    files: dict[str, Any] = told["files"]
+    files: dict[str, Any] = release.told["files"]
     try:
         found = set(_names(folder)) - {MANIFEST}
         for name in sorted(found ^ set(files)):
@@ -174,7 +170,7 @@ def check_release(folder: Path) -> Release:
     return release
 
 
-def _read_manifest(folder: Path) -> Mapping[str, Any]:
+def _read_manifest(folder: Path) -> Release:
     said = f"{shown(folder.name)} is no release, or is damaged: its {MANIFEST}"
     try:
         with (folder / MANIFEST).open("rb") as file:
@@ -187,10 +183,9 @@ def _read_manifest(folder: Path) -> Mapping[str, Any]:
         for name, known in told["files"].items():
             if not is_plain(name) or set(known) != {"sha256", "bytes"}:
                 raise ValueError(name)
-        _release(folder, told)
+        return _release(folder, told)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ReleaseDamaged(f"{said} can't be read.") from error
-    return dict(told)
 
 
 def _release(folder: Path, told: Mapping[str, Any]) -> Release:
@@ -217,17 +212,9 @@ def _names(folder: Path, below: str = "") -> Iterator[str]:
 
 
 def _told(path: Path) -> dict[str, object]:
-    digest, size = _hash(path)
-    return {"sha256": digest, "bytes": size}
-
-
-def _hash(path: Path) -> tuple[str, int]:
-    digest, size = hashlib.sha256(), 0
     with path.open("rb", buffering=0) as file:
-        while data := file.read(_CHUNK):
-            digest.update(data)
-            size += len(data)
-    return digest.hexdigest(), size
+        digest = hashlib.file_digest(file, "sha256")
+        return {"sha256": digest.hexdigest(), "bytes": file.tell()}
 
 
 def _check_out(out: Path) -> None:

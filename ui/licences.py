@@ -10,8 +10,6 @@ if TYPE_CHECKING:
 
 NOT_KNOWN = "not known here: ask who made it"
 
-_TEXT = re.compile(r"((LICEN[CS]E|COPYING|NOTICE)([._-][A-Z0-9._-]{0,40})?|README\.md)", re.ASCII | re.IGNORECASE)
-_MOST_BYTES = 1 << 20
 _CARD, _CARD_BYTES = "readme.md", 8_192  # a model card, of whose head so much is read
 _SAID = re.compile(rb"---\r?\n(?:(?!---).*\n)*?license:[ \t]*([A-Za-z0-9.+-]{1,60})[ \t]*\r?\n")
 _FIELDS = ("license", "licence")  # of a record's metadata
@@ -23,12 +21,13 @@ def licences_of_model(model: str, *, models_dir: Path, root: Path) -> tuple[dict
     Raises: ModelNotFound, ModelNotDownloaded, ModelDamaged.
     """
     from search.encoders.load import find_model
+    from search.encoders.model_files import LICENCE_NAME
 
     folder, _ = find_model(model, bundled=root / "pocket" / "encoder", models_dir=models_dir)
     if model == "pocket":
         texts = {"LICENSE": root / "LICENSE", "NOTO-OFL.txt": root / "pocket" / "NOTO-OFL.txt"}
         return _there(texts), {"model": "Apache-2.0", "drawings": "OFL-1.1 (Noto Color Emoji)"}
-    texts = _there({path.name: path for path in sorted(folder.glob("*")) if _TEXT.fullmatch(path.name)})
+    texts = _there({path.name: path for path in sorted(folder.glob("*")) if LICENCE_NAME.fullmatch(path.name)})
     return texts, {"model": _said_by(texts) or _origin(model, models_dir) or NOT_KNOWN}
 
 
@@ -42,7 +41,9 @@ def licence_of_images(collection: "Collection", *, is_gallery: bool) -> str:
 
 
 def _there(texts: Mapping[str, Path]) -> dict[str, Path]:
-    return {name: path for name, path in texts.items() if path.is_file() and path.stat().st_size <= _MOST_BYTES}
+    from search.encoders.model_files import LICENCE_BYTES
+
+    return {name: path for name, path in texts.items() if path.is_file() and path.stat().st_size <= LICENCE_BYTES}
 
 
 def _said_by(texts: Mapping[str, Path]) -> str:

@@ -78,12 +78,12 @@ def _resolve(name: ModelName, hub: Hub) -> Pin:
         return _of_table(name, hub)
     listing = look_up(hub, name.repo, name.revision, model=name.text)
     if name.kind == "onnx":
-        return _pin(name, hub, model_files.of_onnx(listing, model=name.text))
+        return _pin(name, hub, [*model_files.of_onnx(listing, model=name.text), *model_files.licences(listing)])
     config = model_files.named(listing, "open_clip_config.json", model=name.text)
     weights = model_files.weights_of_open_clip(listing, model=name.text)
     said = model_files.read_config(read_small(hub, config.file, CONFIG_BYTES, model=name.text), model=name.text)
     beside = _of_text_tower(said, hub, name.text, {name.repo: listing})
-    return _pin(name, hub, [weights, config, *beside])
+    return _pin(name, hub, [weights, config, *beside, *model_files.licences(listing)])
 
 
 def _of_table(name: ModelName, hub: Hub) -> Pin:
@@ -91,7 +91,8 @@ def _of_table(name: ModelName, hub: Hub) -> Pin:
     listing = look_up(hub, entry.repo, model=name.text)
     weights = model_files.weights_of_open_clip(listing, named=entry.file, model=name.text)
     beside = _of_text_tower(entry.config, hub, name.text, {entry.repo: listing})
-    return _pin(name, hub, [weights, *beside], config=entry.config, note=entry.note)
+    files = [weights, *beside, *model_files.licences(listing)]
+    return _pin(name, hub, files, config=entry.config, note=entry.note)
 
 
 def _of_text_tower(config: dict[str, object], hub: Hub, model: str, listings: dict[str, list[HubFile]]) -> list[Needed]:

@@ -21,6 +21,11 @@ _BESIDE_GRAPH = re.compile(
     re.ASCII,
 )
 
+LICENCE_NAME = re.compile(
+    r"((LICEN[CS]E|COPYING|NOTICE)([._-][A-Z0-9._-]{0,40})?|README\.md)", re.ASCII | re.IGNORECASE
+)
+LICENCE_BYTES = 1 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class Needed:
@@ -85,6 +90,15 @@ def of_tokenizer(listing: Sequence[HubFile], *, model: str) -> list[Needed]:
     limits = {"tokenizer.json": _TOKENIZER_BYTES, "tokenizer_config.json": CONFIG_BYTES}
     limits["special_tokens_map.json"] = CONFIG_BYTES
     return [_checked(there[path], path, most, model) for path, most in limits.items() if path in there]
+
+
+def licences(listing: Sequence[HubFile]) -> list[Needed]:
+    """The texts and the model card of a repository: what is passed on with the model, though it runs without."""
+    return [
+        Needed(file, file.path)
+        for file in listing
+        if LICENCE_NAME.fullmatch(file.path) and file.size_bytes <= LICENCE_BYTES
+    ]
 
 
 def read_config(data: bytes, *, model: str) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from search.models import Models
 from search.types import Encoder
 from tests.hub_server import Asked, HubServer, serving
 from tests.unit.encoders.exports import write_export
+from ui.licences import licences_of_model
 
 NAME = "onnx:immich-app/small"
 REPO = "immich-app/small"
@@ -53,7 +54,7 @@ def export(tmp_path: Path) -> Path:
     """As public ones are: 77 ids, files for other hardware, and some that nobody should fetch."""
     folder = write_export(tmp_path / "export", length=77, context_length=77)
     (folder / "textual" / "tokenizer_config.json").write_text("{}")
-    (folder / "README.md").write_text("a model")
+    (folder / "notes.md").write_text("a model")
     for path in ("visual/rknpu/model.rknn", "textual/fp16/model.onnx", "visual/model.armnn", "visual/run.py", "w.bin"):
         (folder / path).parent.mkdir(exist_ok=True)
         (folder / path).write_bytes(b"x" * 5_000)
@@ -92,6 +93,26 @@ def test_a_plan_says_what_would_come_and_fetches_nothing(
     assert (found.pin.commit, found.pin.where) == (commit, server.endpoint.removeprefix("http://"))
     assert server.asked == [Asked("GET", f"/api/models/{REPO}")]
     assert not (tmp_path / "models").exists()
+
+
+def test_its_licence_texts_and_its_card_come_with_a_model_unless_they_are_huge(
+    server: HubServer, hub: Hub, export: Path, tmp_path: Path
+) -> None:
+    for name, text in (("README.md", "---\nlicense: mit\n---\n"), ("LICENSE", "MIT"), ("NOTICE", "x" * (2**20 + 1))):
+        (export / name).write_text(text)
+    server.add_folder(REPO, export)
+    fetch(NAME, hub, tmp_path)
+    folder = pinned_folder(NAME, models_dir=tmp_path / "models")
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "LICENSE",
+        "README.md",
+        "config.json",
+        "textual",
+        "visual",
+    ]
+    assert (folder / "LICENSE").read_text() == "MIT"
+    texts, licences = licences_of_model(NAME, models_dir=tmp_path / "models", root=tmp_path)
+    assert (sorted(texts), licences) == (["LICENSE", "README.md"], {"model": "mit"})
 
 
 def test_a_fetched_export_gives_the_embeddings_of_its_folder(
