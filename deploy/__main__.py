@@ -89,8 +89,8 @@ def _verb(options: argparse.Namespace) -> Callable[..., None]:
     return verb
 
 
-def _smoke(config: Config, target: str, aws: Callable[[str], Any], address: str) -> None:
-    import_module("deploy.smoke").run(config, target, aws, say, address)
+def _smoke(config: Config, target: str, aws: Callable[[str], Any], address: str, at: str = "") -> None:
+    import_module("deploy.smoke").run(config, target, aws, say, address, at)
 
 
 def _batch(options: argparse.Namespace, config: Config, aws: Callable[[str], Any]) -> None:

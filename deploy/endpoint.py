@@ -13,6 +13,7 @@ from deploy.sagemaker_requests import Request, Wanted, alarm_names, container, e
 POLL_S = 15.0
 LONGEST_S = 3 * 3_600.0
 PATIENCE_S = 120.0  # with what AWS has taken and does not know of yet
+NOT_THERE = ("", "")
 NOT_YET = re.compile(r"Could not (assume role|access model data)")  # of a role that IAM has not spread yet
 LOG_LINES = 15
 MOVING = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
@@ -95,11 +96,11 @@ def make_config(wanted: Wanted, aws: Aws, say: Say, wait: Wait) -> None:
             raise _in_words(error) from error
 
 
-def make(wanted: Wanted, aws: Aws, say: Say, wait: Wait) -> None:
+def make(name: str, wanted: Wanted, aws: Aws, say: Say, wait: Wait) -> None:
     """Begins an endpoint. Raises: Refused."""
     try:
-        _patiently(lambda: aws("sagemaker").create_endpoint(**endpoint(wanted)), wait)
-        say(f"Endpoint {wanted.name}: being made; this takes some minutes.")
+        _patiently(lambda: aws("sagemaker").create_endpoint(**endpoint(name, wanted)), wait)
+        say(f"Endpoint {name}: being made; this takes some minutes.")
     except ClientError as error:
         if not is_there_already(error):  # or else the call before this one came through
             raise _in_words(error) from error
@@ -135,8 +136,27 @@ def _in_words(error: ClientError) -> DeployError | ClientError:
     return error
 
 
-def follow(name: str, aws: Aws, say: Say, wait: Wait) -> dict[str, Any] | None:
-    """Waits for the end of what goes on, telling each stage; None where it is gone. Raises: Unfinished."""
+def remove(name: str, aws: Aws, say: Say, wait: Wait) -> None:
+    """Raises: StackFailed, Unfinished."""
+    found = follow(name, aws, say, wait)  # one on its way can't be deleted
+    if found is None:
+        return
+    aws("sagemaker").delete_endpoint(EndpointName=name)
+    if (left := follow(name, aws, say, wait, after=seen(found))) is not None:
+        raise StackFailed(f"{name} could not be removed and is {left['EndpointStatus']}: run the same command again.")
+    say(f"Endpoint {name}: removed.")
+
+
+def seen(found: dict[str, Any] | None) -> tuple[str, str]:
+    """Status and configuration."""
+    return (found["EndpointStatus"], found.get("EndpointConfigName", "")) if found else NOT_THERE
+
+
+def follow(name: str, aws: Aws, say: Say, wait: Wait, *, after: tuple[str, str] | None = None) -> dict[str, Any] | None:
+    """Waits for the end of what goes on, telling each stage; None where it is gone.
+
+    `after`: what was seen before it was begun; the same again is an old answer, for a while. Raises: Unfinished.
+    """
     waited_s, told = 0.0, ""
     while True:
         try:
@@ -147,8 +167,10 @@ def follow(name: str, aws: Aws, say: Say, wait: Wait) -> dict[str, Any] | None:
             if code_of(error) not in THROTTLED:
                 raise
             found, state, stage = None, "Updating", told
-        if state not in MOVING:
+        if state not in MOVING and (seen(found) != after or waited_s >= PATIENCE_S):
             return found
+        if found and state in MOVING:
+            after = None  # it has begun
         if stage != told:
             say(f"  {name}: {stage}")
             told = stage

@@ -5,7 +5,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from deploy import base, endpoint, guards, history, image, prices, release, stacks
+from deploy import base, endpoint, guards, history, image, prices, release, stacks, trial
 from deploy import logs as log_group
 from deploy import sagemaker_requests as requests
 from deploy.clients import check_account
@@ -16,7 +16,7 @@ from deploy.sections import Config, Sagemaker
 from deploy.stacks import Ask, Aws, Say, Wait
 
 TARGET = "sagemaker"
-Smoke = Callable[[], None]
+Smoke = Callable[..., None]  # takes another endpoint's name than the deployment's, or nothing
 
 
 def plan(config: Config, aws: Aws, say: Say, ask: Ask, *, wait: Wait) -> None:
@@ -60,7 +60,7 @@ def up(config: Config, aws: Aws, say: Say, ask: Ask, *, wait: Wait, run: image.R
         stacks.outputs(stack_name(config), aws)["Role"],
         section(config),
     )
-    before = _deploy(config, wanted, aws, say, ask, wait)
+    before = _deploy(config, wanted, aws, say, ask, wait, smoke)
     guards.scale(wanted, aws, say)
     _prove(config, made.bucket, wanted, before, aws, say, wait, smoke)
     _tidy(config, made.bucket, aws, say)
@@ -105,6 +105,8 @@ def status(config: Config, aws: Aws, say: Say, ask: Ask) -> None:
     for variant in found.get("ProductionVariants", []):
         if "CurrentInstanceCount" in variant:
             say(f"Instances: {variant['CurrentInstanceCount']} of {variant.get('DesiredInstanceCount')} wanted")
+    if endpoint.find(trial.name_of(name), aws):
+        say(f"Endpoint {trial.name_of(name)}: left by an interrupted update; the next one, or `down`, removes it")
     rang = [alarm["AlarmName"] for alarm in guards.alarms(name, aws) if alarm["StateValue"] == "ALARM"]
     say(f"In ALARM: {', '.join(rang) or 'none'}")
 
@@ -121,11 +123,8 @@ def down(config: Config, aws: Aws, say: Say, ask: Ask, *, wait: Wait) -> None:
     if not ask(f"This ends the endpoint {name} in {config.deploy.region} and removes its models and alarms.", name):
         raise Refused("Nothing was removed.")
     guards.unscale(name, aws)
-    found = endpoint.follow(name, aws, say, wait)  # one on its way can't be deleted
-    if found is not None:
-        aws("sagemaker").delete_endpoint(EndpointName=name)
-        if (left := endpoint.follow(name, aws, say, wait)) is not None:
-            raise StackFailed(f"{name} could not be removed and is {left['EndpointStatus']}: run `down` again.")
+    trial.remove(name, aws, say, wait)
+    endpoint.remove(name, aws, say, wait)
     guards.remove(name, aws, say, keep=frozenset())
     stacks.delete(stack_name(config), aws, say, wait)
     say("The endpoint is gone.")
@@ -158,8 +157,11 @@ def values(config: Config, bucket: str) -> dict[str, str]:
     }
 
 
-def _deploy(config: Config, wanted: Wanted, aws: Aws, say: Say, ask: Ask, wait: Wait) -> str:
-    """Returns the configuration that ran before, "" where none did. Raises: Refused, StackFailed, Unfinished."""
+def _deploy(config: Config, wanted: Wanted, aws: Aws, say: Say, ask: Ask, wait: Wait, smoke: Smoke) -> str:
+    """Returns the configuration that ran before, "" where none did.
+
+    Raises: Refused, SmokeFailed, StackFailed, Unfinished.
+    """
     name = wanted.name
     found = endpoint.find(name, aws)
     if found is not None and found["EndpointStatus"] in endpoint.MOVING:
@@ -171,8 +173,9 @@ def _deploy(config: Config, wanted: Wanted, aws: Aws, say: Say, ask: Ask, wait: 
     endpoint.make_model(wanted, aws, say, wait)
     endpoint.make_config(wanted, aws, say, wait)
     if found is None:
-        endpoint.make(wanted, aws, say, wait)
-        endpoint.check(name, wanted.config, endpoint.follow(name, aws, say, wait), aws)
+        endpoint.make(name, wanted, aws, say, wait)
+        made = endpoint.follow(name, aws, say, wait, after=endpoint.NOT_THERE)
+        endpoint.check(name, wanted.config, made, aws)
         return ""
     runs = str(found.get("EndpointConfigName", ""))
     if runs == wanted.config and found["EndpointStatus"] == "InService":
@@ -180,9 +183,11 @@ def _deploy(config: Config, wanted: Wanted, aws: Aws, say: Say, ask: Ask, wait: 
         return ""
     if not ask(f"{name} goes from {runs} to {wanted.config}, {_shift(wanted.section)}. Do this?", "yes"):
         raise Refused("Nothing was changed.")
+    if wanted.section.trial:
+        trial.run(wanted, aws, say, wait, smoke)
     guards.guard(wanted, config.alarms, aws)
     endpoint.shift(requests.update(wanted), aws, say, wait)
-    endpoint.check(name, wanted.config, endpoint.follow(name, aws, say, wait), aws)
+    endpoint.check(name, wanted.config, endpoint.follow(name, aws, say, wait, after=endpoint.seen(found)), aws)
     return runs
 
 
@@ -192,8 +197,7 @@ def _clear_away(name: str, found: dict[str, Any], aws: Aws, say: Say, ask: Ask, 
     say(f"{name} is {found['EndpointStatus']}: {reason}{endpoint.remedy(reason)}")
     if not ask("It serves nothing and has to go first. Remove it and make it anew?", "yes"):
         raise Refused(f"Nothing was changed: {name} is {found['EndpointStatus']} and stays in the way.")
-    aws("sagemaker").delete_endpoint(EndpointName=name)
-    endpoint.follow(name, aws, say, wait)
+    endpoint.remove(name, aws, say, wait)
 
 
 def _prove(
@@ -231,8 +235,9 @@ def _back(config: Config, before: str, aws: Aws, say: Say, wait: Wait) -> None:
             ) from error
         raise
     serverless = "ServerlessConfig" in held["ProductionVariants"][0]
+    was = endpoint.seen(endpoint.find(name, aws))
     endpoint.shift(requests.back(name, before, serverless=serverless), aws, say, wait)
-    endpoint.check(name, before, endpoint.follow(name, aws, say, wait), aws)
+    endpoint.check(name, before, endpoint.follow(name, aws, say, wait, after=was), aws)
 
 
 def _tidy(config: Config, bucket: str, aws: Aws, say: Say) -> None:
@@ -264,14 +269,15 @@ def _capacity(wanted: Sagemaker) -> str:
 
 
 def _shift(wanted: Sagemaker) -> str:
+    first = "a trial on one instance first, then " if wanted.trial else ""
     if wanted.serverless_memory_mb:
-        return "all at once (serverless)"
+        return f"{first}all at once (serverless)"
     how = {
         "canary": f"{wanted.canary_percent} % of the capacity first",
         "linear": f"{wanted.canary_percent} % of the capacity at a time",
         "all_at_once": "all at once",
     }
-    return f"{how[wanted.traffic]}, watched for {wanted.bake_s} s"
+    return f"{first}{how[wanted.traffic]}, watched for {wanted.bake_s} s"
 
 
 def _items(config: Config) -> list[prices.Item]:

@@ -95,8 +95,8 @@ def _variant_of(wanted: Wanted, model_name: str) -> Request:
     }
 
 
-def endpoint(wanted: Wanted) -> Request:
-    return {"EndpointName": wanted.name, "EndpointConfigName": wanted.config, "Tags": _tags(wanted)}
+def endpoint(name: str, wanted: Wanted) -> Request:
+    return {"EndpointName": name, "EndpointConfigName": wanted.config, "Tags": _tags(wanted)}
 
 
 def update(wanted: Wanted) -> Request:

@@ -82,6 +82,7 @@ class Sagemaker:
     traffic: str = one_of("canary", "linear", "all_at_once", default="canary")
     canary_percent: int = whole(1, 50, default=25)  # of the new fleet's capacity; of a linear shift each step
     bake_s: int = whole(0, 3_600, default=300)
+    trial: bool = yes_or_no(default=True)  # an update asks one new instance before traffic goes to the others
     start_timeout_s: int = whole(60, 3_600, default=300)
     model: str = text("a model's name", r"\S+", default="")  # "": the one in the image
     collection: str = text("a collection's name", r"\S.*", default="")

@@ -26,11 +26,13 @@ class Check:
     wrong: str = ""  # what is; "" where nothing is
 
 
-def run(config: Config, target: str, aws: Callable[[str], Any], say: Callable[[str], None], address: str = "") -> None:
-    """`address`: in place of the target's own. Raises: SmokeFailed, BadConfig, Refused."""
+def run(
+    config: Config, target: str, aws: Callable[[str], Any], say: Callable[[str], None], address: str = "", at: str = ""
+) -> None:
+    """`address`, or an endpoint's name `at`: in place of the target's own. Raises: SmokeFailed, BadConfig, Refused."""
     path = Path(config.deploy.golden)
     expected = golden.read(path)
-    checks = ask_all(asker_of(config, target, aws, address), expected)
+    checks = ask_all(asker_of(config, target, aws, address, at), expected)
     for line in table(checks):
         say(line)
     if expected is None:
@@ -40,11 +42,11 @@ def run(config: Config, target: str, aws: Callable[[str], Any], say: Callable[[s
         raise SmokeFailed(f"The smoke test failed: {wrong[0].name}: {wrong[0].wrong}{more}")
 
 
-def asker_of(config: Config, target: str, aws: Callable[[str], Any], address: str) -> Asker:
+def asker_of(config: Config, target: str, aws: Callable[[str], Any], address: str, at: str) -> Asker:
     if address:
         return asking.over_http(address, token=os.environ.get("DEPLOY_TOKEN", ""))
     if target == "sagemaker":
-        return asking.of_endpoint(config.deploy.name, aws)
+        return asking.of_endpoint(at or config.deploy.name, aws)
     if target == "ecs" and config.ecs is not None:
         return asking.over_http(f"https://{config.ecs.domain}", token=os.environ.get("DEPLOY_TOKEN", ""))
     raise Refused("A Space is uploaded by hand, so its address is not known here: add --address https://….hf.space.")

@@ -1,6 +1,7 @@
 """SageMaker, its alarms and its scaling, beside the stacks of the other fake; an endpoint goes through set courses."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from tests.deploy_fakes import ACCOUNT, FakeAws, refusal
@@ -17,15 +18,38 @@ TAKEN_BACK = [
 ]
 
 
+@dataclass
+class Endpoint:
+    """One that is on its way or at its end; `held` is None where there is none."""
+
+    held: dict[str, Any] | None = None
+    coming: list[Step] = field(default_factory=list)
+    wanted: str = ""  # a configuration
+    old_answers: list[dict[str, Any] | None] = field(default_factory=list)  # AWS gives these first
+
+    def step(self) -> None:
+        status, reason = self.coming.pop(0)
+        if status == "gone":
+            self.held = None
+            return
+        assert self.held is not None
+        self.held["EndpointStatus"] = status
+        self.held.pop("FailureReason", None)
+        if reason:
+            self.held["FailureReason"] = reason
+        elif status == "InService":
+            self.held["EndpointConfigName"] = self.wanted
+
+
 class SagemakerAws(FakeAws):
     def __init__(self) -> None:
         super().__init__()
         self.models: dict[str, dict[str, Any]] = {}
         self.configs: dict[str, dict[str, Any]] = {}
-        self.endpoint: dict[str, Any] | None = None
-        self.coming: list[Step] = []
-        self.wanted_config = ""
+        self.endpoints = {"sightline": Endpoint(), "sightline-trial": Endpoint()}
         self.endpoint_courses: list[Sequence[Step]] = []  # of the next operations; else they succeed
+        self.trial_courses: list[Sequence[Step]] = []
+        self.is_slow_to_tell = False  # the first answers are from before an operation
         self.refusals: dict[str, list[tuple[str, str]]] = {}  # operation → what its next calls are refused with
         self.alarms: dict[str, str] = {}  # name → state
         self.alarms_are_lost = False
@@ -41,33 +65,37 @@ class SagemakerAws(FakeAws):
         }.items():
             setattr(self, f"application-autoscaling_{name}", answer)
 
+    @property
+    def endpoint(self) -> dict[str, Any] | None:
+        return self.endpoints["sightline"].held
+
+    @property
+    def trial(self) -> dict[str, Any] | None:
+        return self.endpoints["sightline-trial"].held
+
+    def goes_through(self, *steps: Step) -> None:
+        """What the deployment's endpoint does by itself."""
+        self.endpoints["sightline"].coming = list(steps)
+
     def wait(self, seconds: float) -> None:
         super().wait(seconds)
-        if self.coming:
-            self._step_endpoint()
+        for one in self.endpoints.values():
+            if one.coming:
+                self._step_endpoint(one)
 
     def outputs(self, stack: str) -> dict[str, str]:
         return {"Role": ROLE} if stack.endswith("-sagemaker") else super().outputs(stack)
 
-    def _begin_endpoint(self, config: str, otherwise: Sequence[Step]) -> None:
-        self.wanted_config = config
-        self.coming = list(self.endpoint_courses.pop(0) if self.endpoint_courses else otherwise)
-        self._step_endpoint()
+    def _begin_endpoint(self, name: str, config: str, otherwise: Sequence[Step]) -> None:
+        one = self.endpoints[name]
+        courses = self.trial_courses if name.endswith("-trial") else self.endpoint_courses
+        one.wanted, one.coming = config, list(courses.pop(0) if courses else otherwise)
+        self._step_endpoint(one)
 
-    def _step_endpoint(self) -> None:
-        status, reason = self.coming.pop(0)
-        if status == "gone":
-            self.endpoint = None
-            return
-        assert self.endpoint is not None
-        self.endpoint["EndpointStatus"] = status
-        if status == "RollingBack" and self.rings_at_roll_back:
-            self.alarms[f"{self.wanted_config}-errors"] = "ALARM"
-        self.endpoint.pop("FailureReason", None)
-        if reason:
-            self.endpoint["FailureReason"] = reason
-        elif status == "InService":
-            self.endpoint["EndpointConfigName"] = self.wanted_config
+    def _step_endpoint(self, one: Endpoint) -> None:
+        one.step()
+        if one.held and one.held["EndpointStatus"] == "RollingBack" and self.rings_at_roll_back:
+            self.alarms[f"{one.wanted}-errors"] = "ALARM"
 
     def _refuse(self, operation: str) -> None:
         if self.refusals.get(operation):
@@ -106,8 +134,8 @@ class SagemakerAws(FakeAws):
         return self.configs[EndpointConfigName]
 
     def sagemaker_delete_endpoint_config(self, EndpointConfigName: str) -> dict[str, Any]:
-        in_use = self.endpoint and EndpointConfigName in (self.endpoint["EndpointConfigName"],)
-        assert not in_use, "deleted a configuration in use"
+        used = [one.held["EndpointConfigName"] for one in self.endpoints.values() if one.held]
+        assert EndpointConfigName not in used, "deleted a configuration in use"
         del self.configs[EndpointConfigName]
         return {}
 
@@ -117,35 +145,46 @@ class SagemakerAws(FakeAws):
 
     def sagemaker_create_endpoint(self, **request: Any) -> dict[str, Any]:
         self._refuse("create_endpoint")
-        if self.endpoint is not None:
-            message = f'Cannot create already existing endpoint "{request["EndpointName"]}".'
-            raise refusal("CreateEndpoint", "ValidationException", message)
-        assert request["EndpointConfigName"] in self.configs
-        self.endpoint = {"EndpointName": request["EndpointName"], "EndpointConfigName": request["EndpointConfigName"]}
-        self._begin_endpoint(request["EndpointConfigName"], MADE)
+        name, config = request["EndpointName"], request["EndpointConfigName"]
+        if self.endpoints[name].held is not None:
+            raise refusal("CreateEndpoint", "ValidationException", f'Cannot create already existing endpoint "{name}".')
+        assert config in self.configs
+        self._answer_late(name)
+        self.endpoints[name].held = {"EndpointName": name, "EndpointConfigName": config}
+        self._begin_endpoint(name, config, MADE)
         return {"EndpointArn": "arn"}
 
     def sagemaker_update_endpoint(self, **request: Any) -> dict[str, Any]:
         self._refuse("update_endpoint")
-        assert self.endpoint is not None
-        status = self.endpoint["EndpointStatus"]
-        if status not in ("InService", "UpdateRollbackFailed"):
-            message = f'Cannot update endpoint "{request["EndpointName"]}" in {status} state.'
+        name = request["EndpointName"]
+        held = self.endpoints[name].held
+        assert held is not None
+        if held["EndpointStatus"] not in ("InService", "UpdateRollbackFailed"):
+            message = f'Cannot update endpoint "{name}" in {held["EndpointStatus"]} state.'
             raise refusal("UpdateEndpoint", "ValidationException", message)
-        self._begin_endpoint(request["EndpointConfigName"], SHIFTED)
+        self._answer_late(name)
+        self._begin_endpoint(name, request["EndpointConfigName"], SHIFTED)
         return {"EndpointArn": "arn"}
 
+    def _answer_late(self, name: str) -> None:
+        one = self.endpoints[name]
+        one.old_answers = [one.held and dict(one.held)] * 3 if self.is_slow_to_tell else []
+
     def sagemaker_describe_endpoint(self, EndpointName: str) -> dict[str, Any]:
-        if self.endpoint is None:
+        one = self.endpoints[EndpointName]
+        held = one.old_answers.pop() if one.old_answers else one.held
+        if held is None:
             raise refusal("DescribeEndpoint", "ValidationException", f'Could not find endpoint "{EndpointName}".')
         count = {"CurrentInstanceCount": 1, "DesiredInstanceCount": 1, "VariantName": "AllTraffic"}
-        return {**self.endpoint, "ProductionVariants": [count]}
+        return {**held, "ProductionVariants": [count]}
 
     def sagemaker_delete_endpoint(self, EndpointName: str) -> dict[str, Any]:
-        assert self.endpoint is not None
-        if self.endpoint["EndpointStatus"] in ("Creating", "Updating", "RollingBack"):
+        held = self.endpoints[EndpointName].held
+        assert held is not None
+        if held["EndpointStatus"] in ("Creating", "Updating", "RollingBack"):
             raise refusal("DeleteEndpoint", "ValidationException", "Cannot delete an endpoint on its way.")
-        self._begin_endpoint("", [("Deleting", ""), ("gone", "")])
+        self._answer_late(EndpointName)
+        self._begin_endpoint(EndpointName, "", [("Deleting", ""), ("gone", "")])
         return {}
 
     def sagemaker_create_transform_job(self, **request: Any) -> dict[str, Any]:

@@ -1,16 +1,18 @@
 """The courses that `up`, `update`, `rollback` and `down` can take on ECS, each to its end."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from deploy import ecs, history, stacks
+from deploy import ecs, stacks
 from deploy.config import checked
 from deploy.errors import Refused, SmokeFailed, StackFailed, Unfinished
 from deploy.sections import Config
-from tests.deploy_fakes import ACCOUNT, FakeAws, FakeEngine, Stack, course, event
+from tests.deploy_fakes import ACCOUNT, FakeAws, Stack, course, event
+from tests.unit.deploy.person import Person
 from tests.unit.deploy.test_config import document
 
 SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:sightline-users-AbCdEf"
@@ -20,40 +22,7 @@ def configured(tag: str = "a", **sections: dict[str, Any]) -> Config:
     return checked(document(image={"source": "sightline:0.1.0", "tag": tag}, **sections), "ecs")
 
 
-class Session:
-    """One person at the command line, who says yes unless told otherwise."""
-
-    def __init__(self) -> None:
-        self.aws = FakeAws()
-        self.engine = FakeEngine(self.aws)
-        self.said: list[str] = []
-        self.asked: list[str] = []
-        self.answers = True
-        self.smokes: list[str] = []  # what the next smokes complain of; "" is none
-
-    def ask(self, question: str, wanted: str) -> bool:
-        self.asked.append(question)
-        return self.answers
-
-    def smoke(self) -> None:
-        if self.smokes and (complaint := self.smokes.pop(0)):
-            raise SmokeFailed(complaint)
-
-    def changing(self, verb: Any, config: Config) -> None:
-        verb(config, self.aws, self.said.append, self.ask, wait=self.aws.wait, run=self.engine, smoke=self.smoke)
-
-    def up(self, tag: str = "a") -> None:
-        self.changing(ecs.up, configured(tag))
-
-    def update(self, tag: str) -> None:
-        self.changing(ecs.update, configured(tag))
-
-    def rollback(self) -> None:
-        self.changing(ecs.rollback, configured())
-
-    def operations(self) -> list[str]:
-        return [operation for operation, _ in self.aws.calls]
-
+class Session(Person[FakeAws]):
     @property
     def service(self) -> Stack:
         return self.aws.stacks["sightline-ecs"]
@@ -61,23 +30,26 @@ class Session:
     @property
     def running(self) -> str:
         """The digest that the stack names."""
-        return self.service.parameters["Image"].rpartition("@")[2]
+        return digest(self.service.parameters)
 
-    def kept(self) -> list[str]:
-        return [entry.parameters["Image"].rpartition("@")[2] for entry in history.read("b", "ecs", self.aws)]
+    def good(self) -> list[str]:
+        return list(map(digest, self.kept()))
+
+
+def digest(parameters: Mapping[str, str]) -> str:
+    return parameters["Image"].rpartition("@")[2]
 
 
 @pytest.fixture
 def session() -> Session:
-    return Session()
+    return Session(ecs, FakeAws(), configured)
 
 
 @pytest.fixture
 def running(session: Session) -> Session:
     """`up` has been there."""
     session.up("a")
-    session.said.clear()
-    session.aws.calls.clear()
+    session.forget()
     return session
 
 
@@ -86,7 +58,7 @@ def test_up_makes_base_network_image_and_service_in_this_order(session: Session)
     assert list(session.aws.stacks) == ["sightline-base", "sightline-network", "sightline-ecs"]
     operations = session.operations()
     assert operations.index("get_authorization_token") > operations.index("execute_change_set")
-    assert session.kept() == [session.aws.images["a"]]
+    assert session.good() == [session.aws.images["a"]]
     assert session.said[-1] == "It answers as it should."
 
 
@@ -100,7 +72,7 @@ def test_up_again_changes_nothing_and_pushes_nothing(running: Session) -> None:
         "sightline-network: nothing to change.",
         "The image a is in the repository.",
     ]
-    assert len(running.kept()) == 1
+    assert len(running.good()) == 1
 
 
 def test_what_was_not_agreed_to_is_not_done_and_leaves_no_change_set(session: Session) -> None:
@@ -112,9 +84,8 @@ def test_what_was_not_agreed_to_is_not_done_and_leaves_no_change_set(session: Se
 
 def test_other_credentials_than_deploy_toml_names_are_refused(session: Session) -> None:
     session.aws.account = "999999999999"
-    config = configured(deploy={"account": ACCOUNT})
     with pytest.raises(Refused, match=r"belong to account 999999999999, and \[deploy\] account is 123456789012"):
-        session.changing(ecs.up, config)
+        session.up(deploy={"account": ACCOUNT})
     assert session.operations() == ["get_caller_identity"]
 
 
@@ -176,13 +147,13 @@ def test_a_first_deployment_that_fails_its_smoke_is_left_and_not_kept_as_good(se
     session.smokes = ["The page answers 503."]
     with pytest.raises(SmokeFailed, match=r"^The page answers 503\. There is no earlier deployment to go back to"):
         session.up()
-    assert session.kept() == []
+    assert session.good() == []
 
 
 def test_an_update_brings_the_new_image_and_is_kept_as_good(running: Session) -> None:
     running.update("b")
     assert running.running == running.aws.images["b"]
-    assert running.kept() == [running.aws.images["a"], running.aws.images["b"]]
+    assert running.good() == [running.aws.images["a"], running.aws.images["b"]]
 
 
 def test_an_update_of_nothing_is_refused(session: Session) -> None:
@@ -192,12 +163,11 @@ def test_an_update_of_nothing_is_refused(session: Session) -> None:
 
 def test_an_update_that_fails_its_smoke_goes_back_by_itself(running: Session) -> None:
     running.smokes = ["Other ids than golden."]
-    running.asked.clear()
     with pytest.raises(SmokeFailed, match=r"^Other ids than golden\. It was taken back: image sha256:"):
         running.update("b")
     assert running.asked == ["Do this?"]  # for the update; going back asks nobody
     assert running.running == running.aws.images["a"]
-    assert running.kept() == [running.aws.images["a"]]
+    assert running.good() == [running.aws.images["a"]]
 
 
 def test_the_circuit_breakers_roll_back_is_told_with_its_cause(running: Session) -> None:
@@ -303,7 +273,7 @@ def test_an_interrupted_update_is_waited_for_by_the_next_run(running: Session) -
         "sightline-ecs: UPDATE_COMPLETE_CLEANUP_IN_PROGRESS since an earlier run; waiting for its end." in running.said
     )
     assert running.operations().count("execute_change_set") == 1
-    assert running.kept() == [running.aws.images["a"], running.aws.images["b"]]
+    assert running.good() == [running.aws.images["a"], running.aws.images["b"]]
 
 
 def test_an_answer_from_before_the_update_is_not_taken_for_its_end(running: Session) -> None:
@@ -359,7 +329,7 @@ def test_old_tasks_that_drain_too_long_hold_nothing_up(running: Session) -> None
     assert (
         "  Old tasks are still finishing what they answer; AWS ends them. Traffic goes to the new ones." in running.said
     )
-    assert running.kept()[-1] == running.aws.images["b"]
+    assert running.good()[-1] == running.aws.images["b"]
 
 
 def test_a_push_that_does_not_arrive_stops_before_the_service_changes(running: Session) -> None:
@@ -390,7 +360,7 @@ def test_rollback_leaves_what_was_deployed_but_never_found_good(running: Session
 
 
 def test_down_removes_service_and_network_and_says_what_stays(running: Session) -> None:
-    ecs.down(configured(), running.aws, running.said.append, running.ask, wait=running.aws.wait)
+    running.down()
     assert list(running.aws.stacks) == ["sightline-base"]
     assert f"What stays: the bucket sightline-{ACCOUNT}-eu-central-1 and the images in " in "\n".join(running.said)
 
@@ -400,7 +370,7 @@ def test_a_stack_that_can_not_be_removed_says_why_and_down_can_be_run_again(runn
     running.aws.courses["sightline-ecs"] = [course("DELETE_IN_PROGRESS", ("DELETE_FAILED", kept))]
     for _ in range(2):
         try:
-            ecs.down(configured(), running.aws, running.said.append, running.ask, wait=running.aws.wait)
+            running.down()
         except StackFailed as failure:
             running.said.append(str(failure))
     assert (
@@ -413,7 +383,7 @@ def test_a_stack_that_can_not_be_removed_says_why_and_down_can_be_run_again(runn
 def test_down_does_nothing_without_the_name(running: Session) -> None:
     running.answers = False
     with pytest.raises(Refused, match=r"^Nothing was removed\.$"):
-        ecs.down(configured(), running.aws, running.said.append, running.ask, wait=running.aws.wait)
+        running.down()
     assert len(running.aws.stacks) == 3
 
 
@@ -423,7 +393,7 @@ def test_a_network_that_is_there_gets_no_stack(session: Session) -> None:
         "load_balancer_subnets": ["subnet-0a1b2c3d", "subnet-0a1b2c3e"],
         "task_subnets": ["subnet-0a1b2c3f"],
     }
-    session.changing(ecs.up, configured(ecs=keys))
+    session.up(ecs=keys)
     assert list(session.aws.stacks) == ["sightline-base", "sightline-ecs"]
     assert session.service.parameters["LoadBalancerSubnets"] == "subnet-0a1b2c3d,subnet-0a1b2c3e"
     assert session.service.parameters["AssignPublicIp"] == "DISABLED"
@@ -431,24 +401,24 @@ def test_a_network_that_is_there_gets_no_stack(session: Session) -> None:
 
 def test_readers_are_given_the_release_that_was_uploaded_and_a_writer_none(session: Session, tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_bytes(b"{}")
-    session.changing(ecs.up, configured(release={"path": str(tmp_path)}))
+    session.up(release={"path": str(tmp_path)})
     given = session.service.parameters
     assert given["ReleaseBucket"] == f"sightline-{ACCOUNT}-eu-central-1"
     assert f"{given['ReleasePrefix']}/manifest.json" in session.aws.objects
     writer = {"mode": "writer", "users_secret_arn": SECRET}
-    session.changing(ecs.up, configured(release={"path": str(tmp_path)}, ecs=writer))
+    session.up(release={"path": str(tmp_path)}, ecs=writer)
     assert session.service.parameters["ReleaseBucket"] == ""
 
 
 def test_the_endpoint_that_encodes_is_the_only_one_a_task_may_ask(session: Session) -> None:
-    session.changing(ecs.up, configured(ecs={"model": "sagemaker:clip"}))
+    session.up(ecs={"model": "sagemaker:clip"})
     assert session.service.parameters["Endpoint"] == "clip"
 
 
 def test_plan_executes_nothing_and_leaves_no_change_set(running: Session) -> None:
     before = {name: replace(stack) for name, stack in running.aws.stacks.items()}
     running.aws.images["b"] = "sha256:" + "b" * 64
-    ecs.plan(configured("b"), running.aws, running.said.append, running.ask, wait=running.aws.wait)
+    running.plan("b")
     assert running.aws.stacks == before
     assert running.said[:3] == [
         "sightline-base: nothing to change.",
@@ -459,7 +429,7 @@ def test_plan_executes_nothing_and_leaves_no_change_set(running: Session) -> Non
 
 
 def test_plan_of_a_new_deployment_lists_what_would_be_made(session: Session) -> None:
-    ecs.plan(configured(), session.aws, session.said.append, session.ask, wait=session.aws.wait)
+    session.plan()
     assert session.aws.stacks == {}
     assert "sightline-base is not there and would be made, with:" in session.said
     assert "  Bucket (S3::Bucket)" in session.said
@@ -472,7 +442,7 @@ def test_plan_of_a_new_deployment_lists_what_would_be_made(session: Session) -> 
 def test_status_says_what_runs_and_how_it_is(running: Session) -> None:
     running.aws.ringing = ["sightline-cpu"]
     running.aws.targets = [{"State": "healthy"}, {"State": "unhealthy", "Reason": "Target.Timeout"}]
-    ecs.status(configured(), running.aws, running.said.append, running.ask)
+    running.status()
     assert running.said[2:] == [
         "sightline-ecs: CREATE_COMPLETE",
         f"Runs image {running.running[:19]}, no release.",

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from deploy import history, sagemaker
+from deploy import sagemaker
 from deploy.config import checked
 from deploy.errors import Refused, SmokeFailed, StackFailed, Unfinished
 from deploy.sections import Config
-from tests.deploy_fakes import FakeEngine
+from tests.unit.deploy.person import Person
 from tests.unit.deploy.sagemaker_fake import SHIFTED, TAKEN_BACK, SagemakerAws
 from tests.unit.deploy.test_config import document
 
@@ -21,66 +21,26 @@ def configured(tag: str = "a", **section: Any) -> Config:
     return checked(whole | {"sagemaker": {**section}}, "sagemaker")
 
 
-class Session:
-    """One person at the command line, who says yes unless told otherwise."""
-
-    def __init__(self) -> None:
-        self.aws = SagemakerAws()
-        self.engine = FakeEngine(self.aws)
-        self.said: list[str] = []
-        self.asked: list[str] = []
-        self.answers = True
-        self.smokes: list[str] = []  # what the next smokes complain of; "" is none
-
-    def ask(self, question: str, wanted: str) -> bool:
-        self.asked.append(question)
-        return self.answers
-
-    def smoke(self) -> None:
-        if self.smokes and (complaint := self.smokes.pop(0)):
-            raise SmokeFailed(complaint)
-
-    def changing(self, verb: Any, config: Config) -> None:
-        verb(config, self.aws, self.said.append, self.ask, wait=self.aws.wait, run=self.engine, smoke=self.smoke)
-
-    def up(self, tag: str = "a", **section: Any) -> None:
-        self.changing(sagemaker.up, configured(tag, **section))
-
-    def update(self, tag: str, **section: Any) -> None:
-        self.changing(sagemaker.update, configured(tag, **section))
-
-    def rollback(self) -> None:
-        self.changing(sagemaker.rollback, configured())
-
-    def down(self) -> None:
-        sagemaker.down(configured(), self.aws, self.said.append, self.ask, wait=self.aws.wait)
-
-    def operations(self) -> list[str]:
-        return [operation for operation, _ in self.aws.calls]
-
-    def sent(self, operation: str) -> list[dict[str, Any]]:
-        return [request for name, request in self.aws.calls if name == operation]
-
+class Session(Person[SagemakerAws]):
     @property
     def runs(self) -> str:
         assert self.aws.endpoint is not None
         return str(self.aws.endpoint["EndpointConfigName"])
 
-    def kept(self) -> list[str]:
-        return [entry.parameters["EndpointConfig"] for entry in history.read("b", "sagemaker", self.aws)]
+    def good(self) -> list[str]:
+        return [parameters["EndpointConfig"] for parameters in self.kept()]
 
 
 @pytest.fixture
 def session() -> Session:
-    return Session()
+    return Session(sagemaker, SagemakerAws(), configured)
 
 
 @pytest.fixture
 def running(session: Session) -> Session:
     """`up` has been there."""
     session.up("a")
-    session.said.clear()
-    session.aws.calls.clear()
+    session.forget()
     return session
 
 
@@ -100,7 +60,7 @@ def test_up_makes_stacks_image_model_config_endpoint_and_scaling_in_this_order(s
         "put_object",
     ]
     assert sorted(session.aws.stacks) == ["sightline-base", "sightline-sagemaker"]
-    assert session.kept() == [session.runs]
+    assert session.good() == [session.runs]
     assert session.said[-1] == "It answers as it should."
 
 
@@ -156,7 +116,6 @@ def test_an_answer_that_was_lost_is_no_second_endpoint(session: Session) -> None
     session.aws.refusals["create_endpoint"] = [
         ("ValidationException", 'Cannot create already existing endpoint "sightline".')
     ]
-    session.aws.endpoint = None
     with pytest.raises(StackFailed, match="is gone: somebody deleted it"):
         session.up("a")
 
@@ -172,7 +131,7 @@ def test_an_endpoint_that_never_came_up_shows_reason_remedy_and_log(session: Ses
         "why; a large release needs a larger [sagemaker] start_timeout_s. Its log ends with:"
         "\n  SIGHTLINE_MODEL is not a setting\n  bye"
     )
-    assert session.kept() == []
+    assert session.good() == []
 
 
 def test_no_capacity_is_explained(session: Session) -> None:
@@ -206,7 +165,7 @@ def test_a_failed_endpoint_is_cleared_away_when_that_is_agreed_to(session: Sessi
 def test_an_endpoint_that_is_being_deleted_is_waited_for_and_made_anew(running: Session) -> None:
     assert running.aws.endpoint is not None
     running.aws.endpoint["EndpointStatus"] = "Deleting"
-    running.aws.coming = [("Deleting", ""), ("gone", "")]
+    running.aws.goes_through(("Deleting", ""), ("gone", ""))
     running.up("a")
     assert running.aws.endpoint["EndpointStatus"] == "InService"
 
@@ -230,7 +189,7 @@ def test_update_guards_the_new_fleet_and_keeps_its_size(running: Session) -> Non
     assert request["RetainAllVariantProperties"] is True
     assert request["DeploymentConfig"]["AutoRollbackConfiguration"] == {"Alarms": [{"AlarmName": n} for n in names]}
     assert running.operations().index("put_metric_alarm") < running.operations().index("update_endpoint")
-    assert running.kept() == [before, after]
+    assert running.good() == [before, after]
     assert set(running.aws.configs) == {before, after}
 
 
@@ -247,7 +206,7 @@ def test_an_update_that_was_taken_back_is_not_taken_for_done(running: Session) -
     assert running.runs == before
     assert str(failed.value).startswith(f"sightline was taken back to {before}, which serves as before; sightline-")
     assert "An alarm on the new instances rang" in str(failed.value)
-    assert running.kept() == [before]
+    assert running.good() == [before]
 
 
 def test_the_alarm_that_took_it_back_is_named(running: Session) -> None:
@@ -283,13 +242,87 @@ def test_a_no_changes_nothing(running: Session) -> None:
     assert "update_endpoint" not in running.operations()
 
 
+def test_an_update_is_tried_before_any_traffic_shifts(running: Session) -> None:
+    running.update("b", min_instances=3)
+    assert running.tried == ["sightline-trial"]
+    order = [n for n in running.operations() if n in ("create_endpoint", "delete_endpoint", "update_endpoint")]
+    assert order == ["create_endpoint", "delete_endpoint", "update_endpoint"]
+    (created,) = running.sent("create_endpoint")
+    assert created["EndpointName"] == "sightline-trial"
+    (tried,) = [
+        c for c in running.sent("create_endpoint_config") if c["EndpointConfigName"] == created["EndpointConfigName"]
+    ]
+    assert tried["ProductionVariants"][0]["InitialInstanceCount"] == 1
+    assert running.aws.trial is None
+    assert created["EndpointConfigName"] not in running.aws.configs  # three instances run, by another
+
+
+def test_a_trial_that_fails_its_smoke_shifts_nothing(running: Session) -> None:
+    before = running.runs
+    running.trials = ["Query 1 found other pictures."]
+    with pytest.raises(
+        SmokeFailed, match=r"^The trial failed, and no traffic went to it: Query 1 found other pictures\."
+    ):
+        running.update("b")
+    assert (running.runs, running.good(), running.aws.trial) == (before, [before], None)
+    assert not {"update_endpoint", "put_metric_alarm"} & set(running.operations())
+
+
+def test_a_trial_that_does_not_come_up_shifts_nothing_and_shows_its_log(running: Session) -> None:
+    running.aws.trial_courses = [[("Creating", ""), ("Failed", "It did not pass the ping health check.")]]
+    running.aws.lines = ["no such release"]
+    with pytest.raises(StackFailed, match=r"(?s)^The trial failed, .*/ping was not 200 in time.*  no such release$"):
+        running.update("b")
+    assert running.aws.trial is None
+    assert "update_endpoint" not in running.operations()
+    assert running.sent("describe_log_streams")[0]["logGroupName"] == "/aws/sagemaker/Endpoints/sightline-trial"
+
+
+def test_what_an_interrupted_trial_left_is_told_and_goes_with_the_next_run(running: Session) -> None:
+    running.aws.trial_courses = [[("Creating", "")] * 4 + [("InService", "")]]
+    running.aws.interrupt_after = 1
+    with pytest.raises(KeyboardInterrupt):
+        running.update("b")
+    assert running.aws.trial is not None
+    running.status()
+    assert any(line.startswith("Endpoint sightline-trial: left by an interrupted update") for line in running.said)
+    running.update("b")
+    assert running.aws.trial is None
+    assert len(running.good()) == 2
+
+
+def test_down_takes_a_trial_along(running: Session) -> None:
+    running.aws.trial_courses = [[("Creating", "")] * 4 + [("InService", "")]]
+    running.aws.interrupt_after = 1
+    with pytest.raises(KeyboardInterrupt):
+        running.update("b")
+    running.down()
+    assert (running.aws.trial, running.aws.endpoint) == (None, None)
+
+
+def test_a_trial_can_be_left_out(running: Session) -> None:
+    running.update("b", trial=False)
+    assert running.tried == []
+    assert "create_endpoint" not in running.operations()
+
+
+def test_answers_from_before_an_operation_are_not_taken_for_its_end(session: Session) -> None:
+    session.aws.is_slow_to_tell = True
+    session.up("a")
+    session.update("b")
+    assert session.good()[-1] == session.runs
+    session.rollback()
+    session.down()
+    assert session.aws.endpoint is None
+
+
 def test_a_smoke_that_fails_after_an_update_takes_it_back(running: Session) -> None:
     before = running.runs
     running.smokes = ["Query 1 found other pictures."]
     with pytest.raises(SmokeFailed, match=rf"found other pictures\. It was taken back: {before} runs again\."):
         running.update("b")
     assert running.runs == before
-    assert running.kept() == [before]
+    assert running.good() == [before]
     assert running.sent("update_endpoint")[-1] == {
         "EndpointName": "sightline",
         "EndpointConfigName": before,
@@ -301,7 +334,7 @@ def test_a_smoke_that_fails_with_nothing_before_leaves_it_and_says_so(session: S
     session.smokes = ["It is slow."]
     with pytest.raises(SmokeFailed, match="Nothing else ran before: it was left as it is"):
         session.up("a")
-    assert session.kept() == []
+    assert session.good() == []
 
 
 def test_both_failures_are_told_where_going_back_fails_as_well(running: Session) -> None:
@@ -317,7 +350,7 @@ def test_an_update_whose_roll_back_failed_can_be_mended_by_the_next(running: Ses
         running.update("b")
     running.update("b")
     assert running.aws.endpoint is not None and running.aws.endpoint["EndpointStatus"] == "InService"
-    assert running.kept()[-1] == running.runs
+    assert running.good()[-1] == running.runs
 
 
 def test_throttling_while_waiting_is_no_failure(running: Session) -> None:
@@ -335,17 +368,17 @@ def test_throttling_while_waiting_is_no_failure(running: Session) -> None:
 
     running.aws.sagemaker_describe_endpoint = throttled  # type: ignore[method-assign]
     running.update("b")
-    assert running.kept()[-1] == running.runs
+    assert running.good()[-1] == running.runs
 
 
 def test_an_update_that_does_not_end_is_left_to_aws_and_taken_up_later(running: Session) -> None:
     running.aws.endpoint_courses = [[("Updating", "")] * 2_000 + [("InService", "")]]
     with pytest.raises(Unfinished, match="is still Updating after 3 hours; the same command waits on"):
         running.update("b")
-    running.aws.coming = [("InService", "")]
+    running.aws.goes_through(("InService", ""))
     running.update("b")
     assert running.operations().count("update_endpoint") == 1
-    assert running.kept()[-1] == running.runs
+    assert running.good()[-1] == running.runs
 
 
 def test_a_smoke_that_fails_after_an_interrupted_update_takes_it_back_too(running: Session) -> None:
@@ -365,7 +398,7 @@ def test_rollback_goes_to_the_one_before(running: Session) -> None:
     running.update("b")
     running.rollback()
     assert running.runs == before
-    assert running.kept() == [before]
+    assert running.good() == [before]
     with pytest.raises(Refused, match="nothing to go back to"):
         running.rollback()
 
@@ -420,7 +453,7 @@ def test_down_is_asked_for(running: Session) -> None:
 def test_down_waits_for_an_update_that_goes_on(running: Session) -> None:
     assert running.aws.endpoint is not None
     running.aws.endpoint["EndpointStatus"] = "Updating"
-    running.aws.coming = [("Updating", ""), ("InService", "")]
+    running.aws.goes_through(("Updating", ""), ("InService", ""))
     running.down()
     assert running.aws.endpoint is None
 
@@ -437,7 +470,7 @@ def test_status_says_what_runs_and_what_rings(running: Session) -> None:
     running.update("b")
     running.aws.alarms[f"{running.runs}-errors"] = "ALARM"
     running.said.clear()
-    sagemaker.status(configured(), running.aws, running.said.append, running.ask)
+    running.status()
     assert running.said == [
         "sightline-base: CREATE_COMPLETE",
         "sightline-sagemaker: CREATE_COMPLETE",
@@ -448,8 +481,11 @@ def test_status_says_what_runs_and_what_rings(running: Session) -> None:
 
 
 def test_plan_says_what_would_change_and_changes_nothing(running: Session) -> None:
-    sagemaker.plan(configured("a"), running.aws, running.said.append, running.ask, wait=running.aws.wait)
+    running.plan("a")
     assert "Endpoint sightline (InService): nothing to change" in running.said
-    sagemaker.plan(configured("b"), running.aws, running.said.append, running.ask, wait=running.aws.wait)
-    assert any("a new configuration, 25 % of the capacity first, watched for 300 s" in line for line in running.said)
+    running.plan("b")
+    assert any(
+        "a new configuration, a trial on one instance first, then 25 % of the capacity first, watched for 300 s" in line
+        for line in running.said
+    )
     assert not [n for n in running.operations() if n.startswith(("create", "update", "put", "delete", "execute"))]

@@ -178,7 +178,7 @@ def test_botocore_takes_each_request(wanted: Wanted) -> None:
     sent: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
         ("sagemaker", "create_model", requests.model(wanted), {"ModelArn": "a" * 20}),
         ("sagemaker", "create_endpoint_config", requests.endpoint_config(wanted), {"EndpointConfigArn": "a" * 20}),
-        ("sagemaker", "create_endpoint", requests.endpoint(wanted), {"EndpointArn": "a" * 20}),
+        ("sagemaker", "create_endpoint", requests.endpoint("sightline", wanted), {"EndpointArn": "a" * 20}),
         ("sagemaker", "update_endpoint", requests.update(wanted), {"EndpointArn": "a" * 20}),
         ("sagemaker", "update_endpoint", requests.back("a", "b", serverless=False), {"EndpointArn": "a" * 20}),
         *[("cloudwatch", "put_metric_alarm", alarm, {}) for alarm in requests.alarms(wanted, Alarms())],
