@@ -134,7 +134,7 @@ class SearchEngine:
         cosines = self._embed(query.parts) @ item  # (parts,)
         return [
             Contribution(
-                label=part.text or ("picture" if part.id is None else "this image"),
+                label=part.text or ("your picture" if part.id is None else "this image"),
                 kind="text" if part.text is not None else "id" if part.id is not None else "image",
                 weight=part.weight,
                 cosine=float(cosine),

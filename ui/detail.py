@@ -1,11 +1,11 @@
 """What the detail panel shows of one image: facts, metadata, and why it was found; no markup."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from search.engine import Contribution
-from search.types import Record
+from search.types import Query, Record
 from ui.api_query import image_url
-from ui.grid import tile
+from ui.grid import tile, title_of
 
 DETAIL_PX = 1600
 
@@ -21,15 +21,21 @@ def facts(collection: str, record: Record) -> dict[str, object]:
     }
 
 
-def shares(contributions: Sequence[Contribution]) -> list[dict[str, object]]:
-    """Each part's share in the score, as "boat +.31, people −.08" is made of."""
+def shares(
+    contributions: Sequence[Contribution], query: Query, examples: Mapping[str, Record]
+) -> list[dict[str, object]]:
+    """Each part's share in the score, as "boat +.31, people −.08" is made of; `examples` are its images, by id."""
     return [
         {
-            "label": contribution.label,
+            "label": _named(contribution, examples.get(part.id or "")),
             "kind": contribution.kind,
             "weight": contribution.weight,
             "cosine": round(contribution.cosine, 4),
             "share": round(contribution.weight * contribution.cosine, 4),
         }
-        for contribution in contributions
+        for contribution, part in zip(contributions, query.parts, strict=True)
     ]
+
+
+def _named(contribution: Contribution, example: Record | None) -> str:
+    return title_of(example) if example else contribution.label

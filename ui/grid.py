@@ -7,7 +7,7 @@ from ui.api_query import thumb_url
 def tile(collection: str, record: Record) -> dict[str, object]:
     return {
         "id": record.id,
-        "name": record.metadata.get("name") or record.uri.rpartition("/")[2],  # an upload's uri is only its hash
+        "name": _name_of(record),
         "uri": record.uri,
         "caption": record.caption,
         "width": record.width,
@@ -23,6 +23,16 @@ def hit_tile(collection: str, hit: Hit) -> dict[str, object]:
         "fit": round(hit.fit, 4),
         "rank": hit.rank,
     }
+
+
+def title_of(record: Record) -> str:
+    """What an image is called wherever it is named."""
+    return record.caption or _name_of(record)
+
+
+def _name_of(record: Record) -> str:
+    """Of its file; an upload's uri is only its hash."""
+    return str(record.metadata.get("name") or record.uri.rpartition("/")[2])
 
 
 def _relative(address: str) -> str:

@@ -105,8 +105,9 @@ def show(workspace: Workspace, asked: Mapping[str, object]) -> Shown:
     shown = facts(collection.info.name, record)
     if not asked.get("text") and not asked.get("parts"):
         return {"image": shown, "shares": []}
-    engine = workspace.engine(collection.info.name)
-    return {"image": shown, "shares": shares(engine.explain(read_query(asked), id))}
+    engine, query = workspace.engine(collection.info.name), read_query(asked)
+    examples = collection.records([part.id for part in query.parts if part.id not in (None, id)])
+    return {"image": shown, "shares": shares(engine.explain(query, id), query, examples)}
 
 
 def report(workspace: Workspace, asked: Mapping[str, object]) -> Shown:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from search.errors import BadQuery
 from search.query import MINUS_WEIGHT, parse_request, parse_text
 from search.types import Part, Query, Record
+from ui.grid import title_of
 
 EXAMPLES = 6
 LONGEST_EXAMPLE = 44  # characters: fits a phone's width
@@ -64,5 +65,5 @@ def _chip(part: Part, examples: Mapping[str, Record]) -> dict[str, object]:
         return {"text": part.text, "minus": minus}
     if part.id is not None:
         record = examples.get(part.id)
-        return {"id": part.id, "minus": minus, "label": record.caption if record else ""}
+        return {"id": part.id, "minus": minus, "label": title_of(record) if record else ""}
     return {"image_hash": part.image_hash, "minus": minus}

@@ -104,6 +104,18 @@ def test_all_that_is_done_with_a_selection_is_in_sight_on_a_phone(page: Page, ad
 
 
 @pytest.mark.parametrize("settings", [PHONE], ids=["phone"])
+def test_words_and_buttons_of_the_box_share_a_line_below_the_chips_on_a_phone(page: Page, address: str) -> None:
+    page.goto(f"{address}?q=red&not=blue")
+    expect_first(page, "red square")
+    field = page.locator(".box .field")
+    lines = [
+        field.locator(part).bounding_box() for part in (".chips", "input[type=search]", "[data-clear]", "[data-add]")
+    ]
+    chips, words, clear, add = [line["y"] + line["height"] / 2 for line in lines if line]
+    assert chips < words == clear == add
+
+
+@pytest.mark.parametrize("settings", [PHONE], ids=["phone"])
 def test_what_is_touched_on_a_phone_is_40_px_large(page: Page, address: str) -> None:
     page.goto(f"{address}?q=red&not=blue")
     expect_first(page, "red square")

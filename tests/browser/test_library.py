@@ -22,7 +22,7 @@ def make_collection(page: Page, name: str) -> None:
     page.get_by_role("button", name="New collection").click()
     dialog = page.get_by_role("dialog", name="New collection")
     dialog.get_by_label("Name").fill(name)
-    dialog.get_by_role("button", name="Make it").click()
+    dialog.get_by_role("button", name="Make collection").click()
     expect(dialog).to_be_hidden()
 
 
@@ -134,7 +134,7 @@ def test_a_name_that_is_taken_is_refused_in_the_dialog(page: Page, address: str)
     page.get_by_role("button", name="New collection").click()
     dialog = page.get_by_role("dialog", name="New collection")
     dialog.get_by_label("Name").fill("colours")
-    dialog.get_by_role("button", name="Make it").click()
+    dialog.get_by_role("button", name="Make collection").click()
     expect(dialog.get_by_role("alert")).to_contain_text("colours")
 
 

@@ -35,12 +35,25 @@ def makings(page: Page) -> Locator:
 def test_the_table_says_what_each_model_costs_and_invents_nothing(page: Page, address: str) -> None:
     open_library(page, address)
     expect(model(page, "Tiny").get_by_role("cell")).to_have_text(
-        ["English", "12.3", "–", "–", "about 4.0 MB", "not measured", "not measured", "Make a collection"]
+        ["English", "12.3", "–", "–", "about 4.0 MB", "not measured", "not measured", "Make a collection"],
+        use_inner_text=True,
     )
     expect(page.get_by_role("link", name="immich: Searching")).to_have_attribute(
         "href", r"https://github.com/immich-app/immich/blob/main/docs/docs/features/searching.md"
     )
     expect(page.get_by_text("This machine: A machine, 2 cores")).to_be_visible()
+
+
+@pytest.mark.parametrize("settings", [PHONE], ids=["phone"])
+def test_a_phone_shows_the_figures_of_a_model_when_they_are_asked_for(page: Page, address: str) -> None:
+    open_library(page, address)
+    shown = page.locator(".model-table tbody tr").filter(has=page.get_by_text("Tiny", exact=True))
+    expect(shown.get_by_text("about 4.0 MB")).to_be_visible()
+    expect(shown.get_by_text("12.3")).to_be_hidden()
+    shown.get_by_role("button", name="Figures of Tiny").tap()
+    expect(shown.get_by_text("12.3")).to_be_visible()
+    shown.get_by_role("button", name="Figures of Tiny").tap()
+    expect(shown.get_by_text("12.3")).to_be_hidden()
 
 
 def test_the_speed_is_measured_and_kept(page: Page, address: str) -> None:
@@ -60,7 +73,7 @@ def test_two_clicks_download_a_model_and_make_a_collection_with_it(page: Page, a
     expect(dialog.get_by_label("Name")).to_have_value("Tiny")
     expect(dialog.get_by_role("radio", name="Tiny")).to_be_checked()
     assert held.contents_asked() == []
-    dialog.get_by_role("button", name="Download 3.0 MB and make it").click()
+    dialog.get_by_role("button", name="Download 3.0 MB and make collection").click()
     expect(dialog).to_be_hidden()
     expect(makings(page)).to_contain_text("Tiny · Downloading Tiny · 1.5 MB of 3.0 MB")
     page.close()
@@ -91,7 +104,7 @@ def test_any_other_name_is_looked_up_its_download_cancelled_and_gone_on_with(
     dialog = page.get_by_role("dialog", name="New collection")
     expect(dialog.get_by_label("Any other model")).to_have_value(NAMED)
     dialog.get_by_label("Name").fill("by name")
-    dialog.get_by_role("button", name="Download 3.0 MB and make it").click()
+    dialog.get_by_role("button", name="Download 3.0 MB and make collection").click()
     expect(makings(page)).to_contain_text("1.5 MB of 3.0 MB")
     makings(page).get_by_role("button", name="Cancel").click()
     expect(makings(page)).to_contain_text("Cancelled")
@@ -105,7 +118,7 @@ def test_a_model_is_removed_by_a_second_click_once_no_collection_needs_it(page: 
     page.get_by_role("button", name="Make a collection with Tiny").click()
     dialog = page.get_by_role("dialog", name="New collection")
     dialog.get_by_label("Name").fill("for a while")
-    dialog.get_by_role("button", name="make it").click()
+    dialog.get_by_role("button", name="make collection").click()
     expect(row(page, "for a while")).to_contain_text("0 images")
     expect(page.get_by_role("button", name="Remove Tiny")).to_have_count(0)
     for name in ("Tiny", "for a while"):
@@ -138,7 +151,7 @@ def test_a_name_that_is_none_is_refused_in_one_sentence(page: Page, address: str
     dialog.get_by_label("Name").fill("forged")
     dialog.get_by_label("Any other model").fill(name)
     expect(dialog.get_by_role("alert")).to_contain_text(said)
-    expect(dialog.get_by_role("button", name="Make it")).to_be_disabled()
+    expect(dialog.get_by_role("button", name="Make collection")).to_be_disabled()
     assert page.evaluate("window.harmed") is None
 
 

@@ -1,8 +1,11 @@
 """The Quality tab: labelled queries asked, the report looked at, its pictures opened."""
 
+import io
+from collections import Counter
 from typing import Any
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.running import HOSTILE
@@ -36,6 +39,13 @@ def figure(page: Page, name: str) -> Locator:
 
 def strip(page: Page, query: str) -> Locator:
     return page.locator(".worst > li").filter(has=page.get_by_role("button", name=query, exact=True))
+
+
+def edge(table: Locator) -> Counter[Any]:
+    """The colours just inside its right edge, below the rounded corner."""
+    with Image.open(io.BytesIO(table.screenshot())) as picture:
+        picture = picture.convert("RGB")
+        return Counter(picture.getpixel((picture.width - 4, y)) for y in range(16, picture.height - 16))
 
 
 def test_until_there_is_a_report_the_form_of_a_labels_file_is_explained(page: Page, address: str) -> None:
@@ -159,6 +169,18 @@ def test_a_long_name_of_a_slice_leaves_room_for_its_figures(page: Page, address:
     assert name is not None
     assert whole is not None
     assert name["width"] < whole["width"] / 2
+
+
+@pytest.mark.parametrize("settings", [PHONE], ids=["phone"])
+def test_the_edge_of_a_table_is_shaded_while_columns_lie_beyond_it(page: Page, address: str) -> None:
+    open_quality(page, address, collection="colours")
+    evaluate(page)
+    table = page.get_by_role("region", name="Figures by kind")
+    expect(table.get_by_role("rowheader", name="first")).to_be_visible()
+    surface = (255, 255, 255)
+    assert surface not in edge(table)
+    table.evaluate("(table) => table.scrollTo(table.scrollWidth, 0)")
+    assert edge(table).most_common(1)[0][0] == surface
 
 
 def test_the_report_is_taken_away_as_a_page_a_table_and_json(page: Page, address: str) -> None:

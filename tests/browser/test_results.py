@@ -233,6 +233,18 @@ def test_pictures_that_no_query_found_are_not_told_of(page: Page, address: str) 
     assert told == []
 
 
+def test_an_image_that_half_of_the_collection_beats_is_not_called_one_of_the_best(page: Page, address: str) -> None:
+    page.goto(address)
+    search(page, "red")
+    expect_first(page, *RED_FIRST)
+    pictures(page).first.hover()
+    expect(page.locator(".tile").first.locator(".fit")).to_have_text("best 10.0 %\u00a0· 1.000")
+    last = page.locator(".tile").last
+    last.hover()
+    expect(last.locator(".fit")).to_contain_text("lower half")
+    expect(last.locator(".fit")).to_have_attribute("data-level", "0")
+
+
 def test_what_is_done_with_a_narrow_image_lies_side_by_side_on_it(page: Page, address: str) -> None:
     page.goto(address)
     search(page, "red")

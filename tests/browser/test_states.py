@@ -32,6 +32,7 @@ def test_an_unknown_collection_is_named_and_another_offered(page: Page, address:
     page.goto(f"{address}?q=red&collection=nowhere")
     expect(page.get_by_role("heading", name="No such collection")).to_be_visible()
     expect(page.get_by_text("There is no collection “nowhere” here")).to_be_visible()
+    expect(page.get_by_label("Collection").locator("option:checked")).to_have_text("nowhere · not here")
     page.get_by_role("button", name="Search “bundled” instead").click()
     expect_first(page, "red square")
 
@@ -40,6 +41,17 @@ def test_a_weak_answer_says_so_and_still_shows_the_nearest(page: Page, address: 
     page.goto(f"{address}?collection=many&q=red")
     expect(page.get_by_text("Nothing here fits well.")).to_be_visible()
     expect(pictures(page).first).to_be_visible()
+
+
+def test_no_image_of_a_weak_answer_is_praised_for_being_the_best_of_it(page: Page, address: str) -> None:
+    page.goto(f"{address}?collection=many&q=red")
+    expect(page.get_by_text("Nothing here fits well.")).to_be_visible()
+    expect(page.locator(".fit").first).to_be_hidden()
+    pictures(page).first.hover()
+    expect(page.locator(".tile").first.locator(".fit")).to_have_text("cosine 0.590")
+    pictures(page).first.click()
+    panel = page.get_by_role("complementary", name="Image")
+    expect(panel).to_contain_text("% of this collection, where nothing fits well")
 
 
 def test_old_results_stay_until_the_new_ones_come(page: Page, address: str) -> None:

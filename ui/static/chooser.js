@@ -7,6 +7,7 @@ import { learnModels, loadingFigures, lookUp, size, watchModels } from "./models
 let view = null;
 let mayChange = false;
 let make = null; // what a model's button does
+const unfolded = new Set(); // the models whose figures are shown on a phone, where a row has no room for them
 let turn = 0; // of the names that are looked up: only the last one's answer is shown
 
 export function mountChooser(element, { makeWith }) {
@@ -50,7 +51,7 @@ const cell = (label, ...content) => h("td", { "data-label": label }, ...content)
 function row(model, test) {
   return h(
     "tr",
-    {},
+    { class: unfolded.has(model.name) ? "is-unfolded" : "" },
     h(
       "th",
       { scope: "row" },
@@ -63,10 +64,28 @@ function row(model, test) {
     cell("Photographs, English", figure(model.recall_en)),
     cell("Photographs, German", figure(model.recall_de)),
     cell("Drawings", figure(model.sketch)),
-    cell("Download", ...download(model)),
+    h("td", { "data-label": "Download", class: "model-download" }, ...download(model)),
     cell("Memory", ...memory(model)),
     cell("On this machine", ...speed(model, test)),
-    h("td", { class: "model-action" }, action(model), removal(model)),
+    h("td", { class: "model-action" }, unfolding(model), action(model), removal(model)),
+  );
+}
+
+function unfolding({ name, title }) {
+  return h(
+    "button",
+    {
+      type: "button",
+      class: "text-button unfolding",
+      "aria-label": `Figures of ${title ?? name}`,
+      "aria-expanded": String(unfolded.has(name)),
+      onclick: ({ currentTarget }) => {
+        const isOpen = currentTarget.closest("tr").classList.toggle("is-unfolded");
+        currentTarget.setAttribute("aria-expanded", isOpen);
+        isOpen ? unfolded.add(name) : unfolded.delete(name);
+      },
+    },
+    "Figures",
   );
 }
 

@@ -6,6 +6,7 @@ import { showMakings } from "./making.js";
 import { learnModels, lookUp, modelNamed, size, titleOf, watchModels } from "./models.js";
 
 const TYPING_MS = 600;
+const MAKE = "Make collection";
 
 let dialog = null;
 let form = null;
@@ -96,7 +97,7 @@ async function showCost() {
   cost = null;
   fail(null);
   tell("");
-  if (!name) return label("Make it", true);
+  if (!name) return label(MAKE, true);
   if (here && here.state !== "needs_download") cost = here;
   else if (!form.elements.other.value.trim() && !here) cost = { name, state: "unknown" };
   if (!cost) {
@@ -105,14 +106,14 @@ async function showCost() {
     if (mine !== turn || !dialog.open) return;
     if (found.error) {
       fail(found.error.message);
-      return label("Make it", false);
+      return label(MAKE, false);
     }
     cost = found;
   }
   const waits = cost.state === "needs_download" && cost.missing_bytes > 0;
   tell([waits && `It comes from ${cost.where}, and is checked.`, cost.state !== "unknown" && cost.note].filter(Boolean).join(" "));
   if (cost.needs_full) fail("This model needs torch: run `make full` once, and start Sightline again.");
-  const words = waits ? `Download ${size(cost.missing_bytes)} and make it` : "Make it";
+  const words = waits ? `Download ${size(cost.missing_bytes)} and make collection` : MAKE;
   label(words, !cost.needs_full);
 }
 

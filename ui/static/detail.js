@@ -149,7 +149,7 @@ function facts(hit, image) {
     ["Size", `${image.width} × ${image.height} px${image.size_bytes ? ` · ${bytes(image.size_bytes)}` : ""}`],
     ["Taken", day(image.taken_at)],
     ["Added", day(image.added_at)],
-    ["Fit", hit.fit !== undefined && `better than ${Math.min(99.9, hit.fit * 100).toFixed(1)} % of this collection`],
+    ["Fit", hit.fit !== undefined && inWords(hit.fit)],
     ["Cosine", hit.score?.toFixed(3)],
   ];
   return h(
@@ -162,6 +162,11 @@ function facts(hit, image) {
       rows.filter((row) => row[1]).map(([name, ...value]) => h("div", {}, h("dt", {}, name), h("dd", {}, ...value))),
     ),
   );
+}
+
+function inWords(fit) {
+  const share = `better than ${Math.min(99.9, fit * 100).toFixed(1)} % of this collection`;
+  return session.answer.weak ? `${share}, where nothing fits well` : share;
 }
 
 /** Every value filters by itself. */

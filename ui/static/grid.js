@@ -77,7 +77,7 @@ function tile(hit, at) {
         decoding: "async",
       }),
     ),
-    hit.fit !== undefined && h("span", { class: "fit", "data-level": fitLevel(hit.fit) }),
+    badge(hit),
     h(
       "button",
       {
@@ -124,8 +124,7 @@ function equip(element) {
     action("Subtract from the query", "Subtract from the query (−)", "minus", () => addItems([hit], true)),
   );
   element.querySelector(".tile-open").after(actions);
-  const fit = element.querySelector(".fit");
-  if (fit) fit.append(h("span", { class: "figures" }, inWords(hit.fit), h("span", { class: "cosine" }, `\u00a0· ${hit.score.toFixed(3)}`)));
+  element.querySelector(".fit")?.append(figures(hit));
 }
 
 function listen(tiles) {
@@ -147,15 +146,29 @@ function listen(tiles) {
   });
 }
 
-/** One to four bars: which share of this collection fits worse; in figures on hover. */
+/** None to four bars: how few of this collection fit better; in figures on hover. */
 function fitLevel(fit) {
   const above = 1 - fit;
-  return above < 0.002 ? 4 : above < 0.01 ? 3 : above < 0.05 ? 2 : 1;
+  return above < 0.002 ? 4 : above < 0.01 ? 3 : above < 0.05 ? 2 : above <= 0.5 ? 1 : 0;
 }
 
 function inWords(fit) {
   const above = (1 - fit) * 100;
+  if (above > 50) return "lower half"; // "best 98 %" would sound like praise
   return above < 0.1 ? "best 0.1 %" : above < 10 ? `best ${above.toFixed(1)} %` : `best ${Math.ceil(above)} %`;
+}
+
+/** Where nothing fits well, to be the best of it is no merit: the cosine alone is told, and that on hover. */
+const badge = (hit) =>
+  hit.fit !== undefined &&
+  (session.answer.weak
+    ? h("span", { class: "fit is-weak" })
+    : h("span", { class: "fit", "data-level": fitLevel(hit.fit) }));
+
+function figures(hit) {
+  const cosine = hit.score.toFixed(3);
+  if (session.answer.weak) return h("span", { class: "figures" }, `cosine ${cosine}`);
+  return h("span", { class: "figures" }, inWords(hit.fit), h("span", { class: "cosine" }, `\u00a0· ${cosine}`));
 }
 
 function openOrSelect(element, event) {

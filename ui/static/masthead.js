@@ -40,10 +40,13 @@ export function showView(name) {
 function showCollections(element, select) {
   const { collections } = session.about;
   element.querySelector(".chooser").hidden = collections.length === 0;
+  const wanted = session.query.collection;
+  const isHere = collections.some(({ name }) => name === wanted);
   select.replaceChildren(
+    ...(isHere ? [] : [h("option", { value: wanted, disabled: true }, `${wanted} · not here`)]),
     ...collections.map(({ name, count }) => h("option", { value: name }, `${name} · ${count.toLocaleString("en")}`)),
   );
-  select.value = session.query.collection;
+  select.value = wanted;
 }
 
 function showWho(form) {

@@ -95,6 +95,12 @@ def test_show_tells_facts_and_the_share_of_each_part(workspace: Workspace) -> No
     ]
 
 
+def test_an_example_is_named_wherever_the_query_is_told(workspace: Workspace) -> None:
+    parts = [{"id": "orange-id"}, {"id": "red-id", "minus": True}]
+    shown = show(workspace, {"id": "red-id", "text": "", "parts": parts})
+    assert [share["label"] for share in shown["shares"]] == ["orange square", "this image"]  # type: ignore[attr-defined]
+
+
 def test_show_without_a_query_explains_nothing(workspace: Workspace) -> None:
     assert show(workspace, {"id": "red-id", "text": "", "parts": []})["shares"] == []
 

@@ -61,6 +61,11 @@ def test_the_first_wish_stays_in_the_box_and_the_rest_are_chips() -> None:
     )
 
 
+def test_an_example_without_a_caption_is_called_as_its_file() -> None:
+    _, chips = shown_parts((Part(id="x1"),), {"x1": record("", "x1")})
+    assert chips == [{"id": "x1", "minus": False, "label": "x1.png"}]
+
+
 def test_a_part_is_written_as_the_http_api_takes_it() -> None:
     assert literal(Part(id="x1", weight=-0.25)) == {"id": "x1", "weight": -0.25}
 
