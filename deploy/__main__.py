@@ -95,7 +95,7 @@ def _smoke(config: Config, target: str, aws: Callable[[str], Any], address: str,
 
 def _batch(options: argparse.Namespace, config: Config, aws: Callable[[str], Any]) -> None:
     batch = import_module("deploy.batch")
-    kind = options.instance_type or batch.sagemaker.section(config).instance_type
+    kind = options.instance_type or batch.sagemaker_values.section(config).instance_type
     batch.run(config, batch.Batch(options.input, options.output, kind, options.instances), aws, say, time.sleep)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from deploy import base, endpoint, image, release, sagemaker, stacks
+from deploy import base, endpoint, image, release, sagemaker_values, stacks
 from deploy.clients import THROTTLED, check_account, code_of, each
 from deploy.errors import BadConfig, Refused, StackFailed, Unfinished
 from deploy.sagemaker_requests import Request, Wanted
@@ -55,7 +55,7 @@ def request(wanted: Wanted, batch: Batch, job: str) -> Request:
 
 def check(config: Config, batch: Batch, bucket: str) -> None:
     """Raises: BadConfig."""
-    section = sagemaker.section(config)
+    section = sagemaker_values.section(config)
     for uri in (batch.source, batch.out):
         held, _, key = uri.removeprefix("s3://").partition("/")
         if not uri.startswith("s3://") or not held:
@@ -77,15 +77,15 @@ def run(config: Config, batch: Batch, aws: Aws, say: Say, wait: Callable[[float]
     check_account(config.deploy, aws)
     made = base.there(config, aws)
     check(config, batch, made.bucket)
-    role = stacks.outputs(sagemaker.stack_name(config), aws).get("Role")
+    role = stacks.outputs(sagemaker_values.stack_name(config), aws).get("Role")
     if not role:
-        raise Refused(f"There is no {sagemaker.stack_name(config)} in {config.deploy.region}: run `up` first.")
+        raise Refused(f"There is no {sagemaker_values.stack_name(config)} in {config.deploy.region}: run `up` first.")
     wanted = Wanted(
         config.deploy.name,
         image.publish(config.image, made.repository, aws, say, _no_push),
         release.publish(config.release, made.bucket, aws, say),
         role,
-        sagemaker.section(config),
+        sagemaker_values.section(config),
     )
     endpoint.make_model(wanted, aws, say, wait)
     if job := _under_way(wanted, batch, aws):

@@ -50,6 +50,8 @@ def update(config: Config, aws: Aws, say: Say, ask: Ask, *, wait: Wait, run: ima
 def rollback(config: Config, aws: Aws, say: Say, ask: Ask, *, wait: Wait, run: image.Run, smoke: Smoke) -> None:
     check_account(config.deploy, aws)
     bucket = base.there(config, aws).bucket
+    if stacks.status(stack_name(config), aws) == stacks.NOT_THERE:
+        raise Refused(f"There is no {stack_name(config)} in {config.deploy.region} to take back: run `up` first.")
     good = history.read(bucket, TARGET, aws)
     stacks.settle(stack_name(config), aws, say, ask, wait)
     if good and stacks.parameters(stack_name(config), aws) == dict(good[-1].parameters):
@@ -94,6 +96,7 @@ def down(config: Config, aws: Aws, say: Say, ask: Ask, *, wait: Wait) -> None:
         stacks.delete(stack, aws, say, wait)
     say("The service is gone.")
     if kept := base.find(config, aws):
+        history.close(kept.bucket, TARGET, aws)
         say(f"What stays: the bucket {kept.bucket} and the images in {kept.repository}, with all that is in them.")
         prices.tell(prices.of_what_stays(kept.repository, aws), config.deploy.region, aws, say)
         say("They go only by hand, in the console: first empty both, then delete the stack and what it retained.")

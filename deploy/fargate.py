@@ -96,7 +96,8 @@ def _refuse_failure(where: Place, service: dict[str, Any], primary: dict[str, An
     reasons = [entry["rolloutStateReason"].rstrip(".") + "." for entry in failed if entry.get("rolloutStateReason")]
     causes = tasks(where.cluster, where.service, aws) + targets(where.target_group, aws)
     what = "ECS took the deployment back" if went_back else "The deployment failed"
-    raise StackFailed(f"{what}: {' '.join(reasons)} {in_order(causes)}".replace("  ", " "))
+    mend = " The stack still names what failed: `rollback` puts it in line with what runs." if went_back else ""
+    raise StackFailed(f"{what}: {' '.join(reasons)} {in_order(causes)}{mend}".replace("  ", " "))
 
 
 def _progress(service: dict[str, Any]) -> str:

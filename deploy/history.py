@@ -8,6 +8,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from deploy.clients import code_of
+from deploy.errors import Refused
 
 MOST = 20
 
@@ -24,18 +25,31 @@ class Deployment:
 
 
 def read(bucket: str, target: str, aws: Callable[[str], Any]) -> list[Deployment]:
+    """Raises: Refused, where somebody else wrote there."""
     try:
         body = aws("s3").get_object(Bucket=bucket, Key=_key(target))["Body"].read()
     except ClientError as error:
         if code_of(error) in ("NoSuchKey", "NoSuchBucket"):
             return []
         raise
-    return [Deployment(entry["template"], entry["parameters"]) for entry in json.loads(body)["deployments"]]
+    try:
+        return [Deployment(entry["template"], dict(entry["parameters"])) for entry in json.loads(body)["deployments"]]
+    except (ValueError, LookupError, TypeError) as error:
+        raise Refused(
+            f"s3://{bucket}/{_key(target)} holds no list of deployments: put an earlier version back, or remove it"
+            " to begin a new one."
+        ) from error
 
 
 def write(bucket: str, target: str, deployments: list[Deployment], aws: Callable[[str], Any]) -> None:
     body = json.dumps({"deployments": [asdict(entry) for entry in deployments[-MOST:]]}, indent=1).encode()
     aws("s3").put_object(Bucket=bucket, Key=_key(target), Body=body, ContentType="application/json")
+
+
+def close(bucket: str, target: str, aws: Callable[[str], Any]) -> None:
+    """After `down` there is nothing to go back to; what was written stays in the bucket's versions."""
+    if read(bucket, target, aws):
+        write(bucket, target, [], aws)
 
 
 def _key(target: str) -> str:

@@ -12,7 +12,6 @@ from botocore.exceptions import ClientError
 from deploy.clients import DENIED, code_of, each
 from deploy.sections import Config
 
-ALARMS = 5  # in the service's template
 HOURS = 730  # in a month, as AWS's own calculator has it
 Aws = Callable[[str], Any]
 
@@ -40,12 +39,12 @@ def of_ecs(config: Config) -> list[Item]:
     ecs, cost = config.ecs, config.cost
     if ecs is None:
         return []
-    tasks = ecs.min_tasks if ecs.mode == "readers" else 1
-    each_task = f"{tasks} tasks" + (f" (up to {ecs.max_tasks})" if ecs.mode == "readers" else "")
+    readers = ecs.mode == "readers"
+    tasks = ecs.min_tasks if readers else 1
+    each_task = f"{tasks} tasks" + (f" (up to {ecs.max_tasks})" if readers else "")
     addresses = 2 + (0 if ecs.vpc_id else 1 if ecs.nat_gateway else tasks)
     cpus, memory_gb, disk_gb = ecs.cpu / 1024, ecs.memory_mb / 1024, ecs.disk_gb - 20  # twenty come with a task
     balancer = {"productFamily": "Load Balancer-Application"}
-    payload = {"productFamily": "Data Payload"}
     items = [
         _fargate("CPU", tasks * cpus, "vCPU-hours", f"{each_task} × {cpus:g} vCPU", r"vCPU-Hours:perCPU"),
         _fargate("memory", tasks * memory_gb, "GB-hours", f"{each_task} × {memory_gb:g} GB", r"GB-Hours"),
@@ -53,8 +52,8 @@ def of_ecs(config: Config) -> list[Item]:
         Item("Load balancer", HOURS, "hours", "one", "AWSELB", r"LoadBalancerUsage", balancer),
         _traffic(cost.load_balancer_units, balancer),
         Item("Public addresses", addresses * HOURS, "hours", f"{addresses}", "AmazonVPC", r"PublicIPv4:InUseAddress"),
-        Item("Log", cost.log_gb, "GB", f"{cost.log_gb:g} GB", "AmazonCloudWatch", r"DataProcessing-Bytes", payload),
-        Item("Alarms", ALARMS, "alarms", f"{ALARMS}", "AmazonCloudWatch", r"CW:AlarmMonitorUsage"),
+        _log(cost.log_gb),
+        _alarms(9, "five of its template, four of its scaling") if readers else _alarms(5, "of its template"),
         stored(cost.stored_gb),
     ]
     if ecs.nat_gateway and not ecs.vpc_id:
@@ -64,6 +63,32 @@ def of_ecs(config: Config) -> list[Item]:
             Item("Its traffic", cost.nat_gb, "GB", f"{cost.nat_gb:g} GB", "AmazonEC2", r"NatGateway-Bytes", nat)
         )
     return items
+
+
+def of_sagemaker(config: Config) -> list[Item]:
+    """What a serverless endpoint computes is paid by the request, and is no item."""
+    section, cost = config.sagemaker, config.cost
+    if section is None:
+        return []
+    kept = [_log(cost.log_gb), stored(cost.stored_gb)]
+    if section.serverless_memory_mb:
+        return [_alarms(2, "of its template"), *kept]
+    count, kind = section.min_instances, section.instance_type
+    assumed = f"{count} × {kind} (up to {section.max_instances})"
+    return [
+        Item("Instances", count * HOURS, "hours", assumed, "AmazonSageMaker", f"Host:{re.escape(kind)}"),
+        _alarms(6, "two of its template, two that guard an update, two of its scaling"),
+        *kept,
+    ]
+
+
+def _log(gb: float) -> Item:
+    payload = {"productFamily": "Data Payload"}
+    return Item("Log", gb, "GB", f"{gb:g} GB", "AmazonCloudWatch", r"DataProcessing-Bytes", payload)
+
+
+def _alarms(count: int, whose: str) -> Item:
+    return Item("Alarms", count, "alarms", f"{count}: {whose}", "AmazonCloudWatch", r"CW:AlarmMonitorUsage")
 
 
 def _fargate(what: str, amount: float, unit: str, assumed: str, usage_type: str) -> Item:

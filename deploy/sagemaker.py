@@ -5,14 +5,15 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from deploy import base, endpoint, guards, history, image, prices, release, stacks, trial
+from deploy import base, endpoint, guards, history, image, prices, release, sagemaker_plan, stacks, trial
 from deploy import logs as log_group
 from deploy import sagemaker_requests as requests
 from deploy.clients import check_account
-from deploy.errors import BadConfig, DeployError, Refused, SmokeFailed, StackFailed
+from deploy.errors import DeployError, Refused, SmokeFailed, StackFailed
 from deploy.history import Deployment
 from deploy.sagemaker_requests import Wanted
-from deploy.sections import Config, Sagemaker
+from deploy.sagemaker_values import section, shift, stack_name, values
+from deploy.sections import Config
 from deploy.stacks import Ask, Aws, Say, Wait
 
 TARGET = "sagemaker"
@@ -20,33 +21,10 @@ Smoke = Callable[..., None]  # takes another endpoint's name than the deployment
 
 
 def plan(config: Config, aws: Aws, say: Say, ask: Ask, *, wait: Wait) -> None:
-    account = check_account(config.deploy, aws)
-    name = config.deploy.name
-    there = base.find(config, aws)
-    stack = stacks.outputs(stack_name(config), aws)
-    say(f"{base.stack_name(config)}: {'is there' if there else 'make the image repository and the bucket'}")
-    say(
-        f"{stack_name(config)}: {'is there' if stack else 'make the role, the log group, the dashboard and the alarms'}"
-    )
-    repository = there.repository if there else f"{account}.dkr.ecr.{config.deploy.region}.amazonaws.com/{name}"
-    digest = image.find(config.image, name, aws) if there else ""
-    say(f"Image: {digest or 'push ' + config.image.source + ' as ' + repository + ':' + config.image.tag}")
-    found = endpoint.find(name, aws)
-    if found is None:
-        say(f"Endpoint {name}: make it, {_capacity(section(config))}")
-    elif digest and stack and there:
-        at = config.release.uri
-        if config.release.path:
-            at, missing = release.compare(config.release, there.bucket, aws)
-            say(f"Release: {f'upload {len(missing)} files to' if missing else 'is at'} {at}")
-        wanted = Wanted(name, f"{repository}@{digest}", at, stack["Role"], section(config))
-        runs = found.get("EndpointConfigName", "nothing")
-        same = runs == wanted.config
-        said = "nothing to change" if same else f"from {runs} to {wanted.config}, {_shift(section(config))}"
-        say(f"Endpoint {name} ({found['EndpointStatus']}): {said}")
-    else:
-        say(f"Endpoint {name} ({found['EndpointStatus']}): a new configuration, {_shift(section(config))}")
-    prices.tell(_items(config), config.deploy.region, aws, say)
+    sagemaker_plan.tell(config, check_account(config.deploy, aws), aws, say, wait)
+    prices.tell(prices.of_sagemaker(config), config.deploy.region, aws, say)
+    if section(config).serverless_memory_mb:
+        say("  What a serverless endpoint computes is paid by the request, and not in that.")
 
 
 def up(config: Config, aws: Aws, say: Say, ask: Ask, *, wait: Wait, run: image.Run, smoke: Smoke) -> None:
@@ -129,32 +107,8 @@ def down(config: Config, aws: Aws, say: Say, ask: Ask, *, wait: Wait) -> None:
     stacks.delete(stack_name(config), aws, say, wait)
     say("The endpoint is gone.")
     if kept := base.find(config, aws):
+        history.close(kept.bucket, TARGET, aws)
         say(f"What stays: the bucket {kept.bucket} and the images in {kept.repository}, with all that is in them.")
-
-
-def section(config: Config) -> Sagemaker:
-    if config.sagemaker is None:
-        raise BadConfig("[sagemaker] is missing: the target sagemaker needs this section.")
-    return config.sagemaker
-
-
-def stack_name(config: Config) -> str:
-    return f"{config.deploy.name}-sagemaker"
-
-
-def values(config: Config, bucket: str) -> dict[str, str]:
-    """The parameters of the template."""
-    given = config.release.uri.removeprefix("s3://").partition("/")[0]
-    return {
-        "Name": config.deploy.name,
-        "Bucket": bucket,
-        "ReleaseBucket": given or bucket,
-        "BatchBuckets": ",".join(section(config).batch_buckets),
-        "LogDays": str(section(config).log_days),
-        "Email": config.alarms.email,
-        "LatencyAlarmUs": str(config.alarms.p95_latency_ms * 1_000),
-        "ErrorsAlarmShare": str(config.alarms.errors_percent / 100),
-    }
 
 
 def _deploy(config: Config, wanted: Wanted, aws: Aws, say: Say, ask: Ask, wait: Wait, smoke: Smoke) -> str:
@@ -181,7 +135,7 @@ def _deploy(config: Config, wanted: Wanted, aws: Aws, say: Say, ask: Ask, wait: 
     if runs == wanted.config and found["EndpointStatus"] == "InService":
         say(f"{name}: {runs} runs already.")
         return ""
-    if not ask(f"{name} goes from {runs} to {wanted.config}, {_shift(wanted.section)}. Do this?", "yes"):
+    if not ask(f"{name} goes from {runs} to {wanted.config}, {shift(wanted.section)}. Do this?", "yes"):
         raise Refused("Nothing was changed.")
     if wanted.section.trial:
         trial.run(wanted, aws, say, wait, smoke)
@@ -260,30 +214,3 @@ def _deployment(wanted: Wanted) -> Deployment:
 
 def _config_of(deployment: Deployment) -> str:
     return deployment.parameters.get("EndpointConfig", "")
-
-
-def _capacity(wanted: Sagemaker) -> str:
-    if wanted.serverless_memory_mb:
-        return f"serverless, {wanted.serverless_memory_mb} MB, up to {wanted.serverless_concurrency} at once"
-    return f"{wanted.min_instances} to {wanted.max_instances} × {wanted.instance_type}"
-
-
-def _shift(wanted: Sagemaker) -> str:
-    first = "a trial on one instance first, then " if wanted.trial else ""
-    if wanted.serverless_memory_mb:
-        return f"{first}all at once (serverless)"
-    how = {
-        "canary": f"{wanted.canary_percent} % of the capacity first",
-        "linear": f"{wanted.canary_percent} % of the capacity at a time",
-        "all_at_once": "all at once",
-    }
-    return f"{first}{how[wanted.traffic]}, watched for {wanted.bake_s} s"
-
-
-def _items(config: Config) -> list[prices.Item]:
-    wanted = section(config)
-    count, kind = wanted.min_instances, wanted.instance_type
-    if wanted.serverless_memory_mb:
-        return []
-    assumed = f"{count} × {kind} (up to {wanted.max_instances})"
-    return [prices.Item("Instances", count * prices.HOURS, "hours", assumed, "AmazonSageMaker", f"Host:{kind}")]

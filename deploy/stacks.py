@@ -183,8 +183,16 @@ def execute(change: ChangeSet, aws: Aws, say: Say, wait: Wait, *, look: Callable
 
     Raises: StackFailed, Unfinished.
     """
-    before = _event_ids(change.stack, aws)
-    aws("cloudformation").execute_change_set(ChangeSetName=change.arn, ClientRequestToken=change.arn.split("/")[-1])
+    before, token = _event_ids(change.stack, aws), change.arn.split("/")[-1]
+    try:
+        aws("cloudformation").execute_change_set(ChangeSetName=change.arn, ClientRequestToken=token)
+    except ClientError as error:
+        if code_of(error) in ("ChangeSetNotFound", "ChangeSetNotFoundException", "InvalidChangeSetStatus"):
+            raise Refused(
+                f"{change.stack}: another run took the place of this change: run the same command again, which waits"
+                " for the other."
+            ) from error
+        raise
     seen: list[str] = []
     state = follow(change.stack, aws, say, wait, before=before, failed=lambda: seen.extend(look()))
     if state not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):

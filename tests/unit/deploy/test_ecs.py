@@ -11,7 +11,7 @@ from deploy import ecs, stacks
 from deploy.config import checked
 from deploy.errors import Refused, SmokeFailed, StackFailed, Unfinished
 from deploy.sections import Config
-from tests.deploy_fakes import ACCOUNT, FakeAws, Stack, course, event
+from tests.deploy_fakes import ACCOUNT, FakeAws, Stack, course, event, refusal
 from tests.unit.deploy.person import Person
 from tests.unit.deploy.test_config import document
 
@@ -192,7 +192,8 @@ def test_a_roll_back_that_ends_completed_on_the_old_tasks_is_a_failure(running: 
 
     running.aws.services = [went_back]
     with pytest.raises(
-        StackFailed, match=r"^ECS took the deployment back: ECS deployment circuit breaker: rolling back"
+        StackFailed,
+        match=r"^ECS took the deployment back: ECS deployment circuit breaker: rolling back.*`rollback` puts",
     ):
         running.update("b")
 
@@ -357,6 +358,36 @@ def test_rollback_leaves_what_was_deployed_but_never_found_good(running: Session
     running.aws.services = []
     running.rollback()
     assert running.running == running.aws.images["a"]
+
+
+def test_what_was_taken_away_is_not_gone_back_to(running: Session) -> None:
+    running.update("b")
+    running.down()
+    with pytest.raises(Refused, match=r"^There is no sightline-ecs in eu-central-1 to take back: run `up` first\.$"):
+        running.rollback()
+    running.smokes = ["The page answers 503."]
+    with pytest.raises(SmokeFailed, match="There is no earlier deployment to go back to"):
+        running.up("c")  # those of before name a network that is gone
+    assert running.running == running.aws.images["c"]
+
+
+def test_what_somebody_else_wrote_in_the_place_of_the_history_is_told(running: Session) -> None:
+    running.aws.objects["deployments/ecs.json"] = b"[]"
+    with pytest.raises(Refused, match=r"^s3://.*/deployments/ecs\.json holds no list of deployments"):
+        running.rollback()
+
+
+@pytest.mark.parametrize("code", ["ChangeSetNotFound", "InvalidChangeSetStatus"])
+def test_two_runs_at_once_are_told_apart(running: Session, code: str) -> None:
+    change = stacks.propose("sightline-ecs", "Resources: {}", {"Name": "x"}, running.aws, running.aws.wait)
+    assert change is not None
+
+    def taken(**request: Any) -> dict[str, Any]:
+        raise refusal("ExecuteChangeSet", code)
+
+    running.aws.cloudformation_execute_change_set = taken  # type: ignore[method-assign]
+    with pytest.raises(Refused, match="sightline-ecs: another run took the place of this change: run the same command"):
+        stacks.execute(change, running.aws, running.said.append, running.aws.wait)
 
 
 def test_down_removes_service_and_network_and_says_what_stays(running: Session) -> None:

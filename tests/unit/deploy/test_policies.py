@@ -20,7 +20,7 @@ TARGETS = {"ecs": ("base", "network", "balancer", "ecs"), "sagemaker": ("base", 
 MADE_BY = {"ecs": ("base", "network", "service"), "sagemaker": ("base", "sagemaker")}  # templates
 OF_ONE_TARGET = {  # modules that only one target runs; the others are for both
     "ecs": ("ecs", "ecs_plan", "fargate", "causes"),
-    "sagemaker": ("sagemaker", "endpoint", "guards", "batch", "asking"),
+    "sagemaker": ("sagemaker", "sagemaker_plan", "endpoint", "guards", "trial", "batch", "asking"),
 }
 UNSCOPED = {  # what stands beside Resource "*", and why: AWS knows no narrower resource for it
     "ecr:GetAuthorizationToken": "a token is for the whole registry",

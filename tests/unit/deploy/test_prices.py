@@ -8,9 +8,11 @@ import pytest
 from botocore.stub import Stubber
 
 from deploy.config import checked
-from deploy.prices import Item, Price, find, of_ecs, of_what_stays, tell
+from deploy.prices import Item, Price, find, of_ecs, of_sagemaker, of_what_stays, tell
+from deploy.stacks import TEMPLATES
 from tests.deploy_fakes import FakeAws
 from tests.unit.deploy.test_config import document
+from tests.unit.deploy.test_templates import plain
 
 SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:sightline-users-AbCdEf"
 HOURS = Item("Balancer", 730, "hours", "one", "AWSELB", "LoadBalancerUsage", {"productFamily": "Load Balancer"})
@@ -120,6 +122,31 @@ def test_a_writer_is_one_task_and_without_a_nat_gateway_it_has_an_address() -> N
     assert items["Fargate CPU"].amount == 2 * 730
     assert items["Public addresses"].amount == 3 * 730
     assert "NAT gateway" not in items
+
+
+def test_an_endpoint_is_counted_with_its_least_instances_alarms_log_and_bucket() -> None:
+    whole = document() | {"sagemaker": {"min_instances": 2}}
+    items = {item.what: item for item in of_sagemaker(checked(whole, "sagemaker"))}
+    assert {what: item.amount for what, item in items.items()} == {
+        "Instances": 2 * 730,
+        "Alarms": 6,
+        "Log": 5.0,
+        "Bucket": 10.0,
+    }
+    assert items["Instances"].assumed == "2 × ml.c7i.large (up to 4)"
+    serverless = {"sagemaker": {"serverless_memory_mb": 3072, "network_isolation": False}}
+    assert [item.what for item in of_sagemaker(checked(document() | serverless, "sagemaker"))] == [
+        "Alarms",
+        "Log",
+        "Bucket",
+    ]
+
+
+def test_the_alarms_that_are_counted_are_those_of_the_template() -> None:
+    (alarms,) = [item for item in of_ecs(checked(document(), "ecs")) if item.what == "Alarms"]
+    resources = [entry["Type"] for entry in plain(TEMPLATES / "service.yaml")["Resources"].values()]
+    scaling = resources.count("AWS::ApplicationAutoScaling::ScalingPolicy")
+    assert alarms.amount == resources.count("AWS::CloudWatch::Alarm") + 2 * scaling  # one for out, one for in
 
 
 def test_what_stays_is_counted_by_the_images_sizes() -> None:

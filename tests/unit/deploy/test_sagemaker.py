@@ -9,6 +9,7 @@ from deploy import sagemaker
 from deploy.config import checked
 from deploy.errors import Refused, SmokeFailed, StackFailed, Unfinished
 from deploy.sections import Config
+from tests.deploy_fakes import ACCOUNT
 from tests.unit.deploy.person import Person
 from tests.unit.deploy.sagemaker_fake import SHIFTED, TAKEN_BACK, SagemakerAws
 from tests.unit.deploy.test_config import document
@@ -481,11 +482,42 @@ def test_status_says_what_runs_and_what_rings(running: Session) -> None:
 
 
 def test_plan_says_what_would_change_and_changes_nothing(running: Session) -> None:
+    before = running.runs
     running.plan("a")
-    assert "Endpoint sightline (InService): nothing to change" in running.said
-    running.plan("b")
-    assert any(
-        "a new configuration, a trial on one instance first, then 25 % of the capacity first, watched for 300 s" in line
-        for line in running.said
-    )
-    assert not [n for n in running.operations() if n.startswith(("create", "update", "put", "delete", "execute"))]
+    assert running.said[:3] == [
+        "sightline-base: nothing to change.",
+        "sightline-sagemaker: nothing to change.",
+        "Endpoint sightline (InService): nothing to change.",
+    ]
+    running.forget()
+    running.plan("b", log_days=90)
+    assert running.said[:5] == [
+        "sightline-base: nothing to change.",
+        "sightline-sagemaker would:",
+        "  change Task (ECS::TaskDefinition), by a new one",  # the fake knows one change
+        f"Image: sightline:0.1.0 would be pushed as {ACCOUNT}.dkr.ecr.eu-central-1.amazonaws.com/sightline:b.",
+        f"Endpoint sightline (InService) would go from {before} to a new configuration: a trial on one instance first,"
+        " then 25 % of the capacity first, watched for 300 s.",
+    ]
+    changed = ("execute", "put", "update", "create_m", "create_e", "delete_m", "delete_e", "delete_stack")
+    assert not [name for name in running.operations() if name.startswith(changed)]
+    assert running.aws.stacks["sightline-sagemaker"].answer == {}  # no change set is left
+
+
+def test_plan_of_a_new_endpoint_lists_what_would_be_made(session: Session) -> None:
+    session.plan("a")
+    assert session.aws.stacks == {}
+    assert "  Role (IAM::Role)" in session.said
+    assert "Endpoint sightline is not there and would be made, 1 to 4 × ml.c7i.large." in session.said
+
+
+def test_plan_says_what_its_cost_leaves_out_of_a_serverless_endpoint(session: Session) -> None:
+    session.plan("a", serverless_memory_mb=3072, network_isolation=False)
+    assert session.said[-1] == "  What a serverless endpoint computes is paid by the request, and not in that."
+
+
+def test_what_was_taken_away_is_not_gone_back_to(running: Session) -> None:
+    running.down()
+    running.smokes = ["It is slow."]
+    with pytest.raises(SmokeFailed, match="Nothing else ran before: it was left as it is"):
+        running.up("b")

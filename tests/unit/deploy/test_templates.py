@@ -119,12 +119,12 @@ def test_images_are_scanned_and_their_tags_never_move() -> None:
 
 
 def test_the_endpoints_template_gets_exactly_its_parameters_and_its_dashboard_is_json() -> None:
-    from deploy import sagemaker
+    from deploy import sagemaker_values
     from deploy.config import checked
 
     template = plain(ROOT / "deploy" / "templates" / "sagemaker.yaml")
     config = checked(document() | {"sagemaker": {"batch_buckets": ["photos", "shots"]}}, "sagemaker")
-    assert set(sagemaker.values(config, "bucket")) == set(template["Parameters"])
+    assert set(sagemaker_values.values(config, "bucket")) == set(template["Parameters"])
     body = template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
     assert len(json.loads(re.sub(r"\$\{[\w.:]+\}", "x", body))["widgets"]) == 4
 
