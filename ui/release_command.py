@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,7 +14,6 @@ from settings import Settings
 from ui.terminal import plain
 
 if TYPE_CHECKING:
-    from search.agreement import Agreement
     from search.types import Collection, Release
     from ui.start import Join
     from ui.stores import Stores
@@ -82,7 +81,7 @@ def _built(
     *,
     root: Path,
     gallery: str,
-) -> tuple[Mapping[str, dict[str, dict[str, int]]], str]:
+) -> tuple[Mapping[str, Any], str]:
     """The manifest, and what somebody should know of it."""
     from ui.licences import licence_of_images, licences_of_model
     from ui.release_contents import code_at, evaluation_of, model_files, shipped_name
@@ -131,8 +130,5 @@ def _tried(release: "Release", stores: "Stores", settings: Settings) -> str:
                 f'The collection of the release "{release.name}" was not embedded by the model beside it: {found}; '
                 "build it again with the model that embedded it."
             )
-        return f'"{plain(release.collection)}" of {len(collection):,} images; {_said(found)}'
-
-
-def _said(found: "Agreement | None") -> str:
-    return f"{found}" if found else "without a thumbnail to embed again"
+        said = found or "without a thumbnail to embed again"
+        return f'"{plain(release.collection)}" of {len(collection):,} images; {said}'

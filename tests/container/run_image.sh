@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the Dockerfile's targets and runs test_duties.py inside each, as each uid, on a read-only root, without network.
+# Builds the Dockerfile's targets and runs test_duties.py inside each, as each uid, on a read-only root, without network
+# and without any of root's capabilities.
 # With docker where its engine answers, else with buildah (as root). Usage: run_image.sh [TARGET…] [-- BUILD OPTIONS…]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd) app=/opt/sightline/app tests=/tmp/container-tests
@@ -13,7 +14,7 @@ with_docker() { # IMAGE UID
     --tmpfs /data:mode=1777 -v "$here:$tests:ro" --entrypoint sh "$1" -c "$inside"
 }
 
-# A mount and a network namespace of its own do what docker's options do: chroot alone hides neither disk nor network.
+# Namespaces and setpriv do what docker's options do: chroot alone hides neither disk nor network, and root keeps its rights.
 in_namespace() { # ROOT UID INSIDE NAME=VALUE…
   local root=$1 uid=$2 inside=$3
   shift 3
@@ -26,7 +27,8 @@ in_namespace() { # ROOT UID INSIDE NAME=VALUE…
   mount -o remount,ro,bind "$root"
   ip link set lo up
   if touch "$root$app/x" 2>/dev/null; then echo "the root can be written to" >&2; exit 1; fi
-  exec chroot --userspec="$uid:$uid" "$root" env -i "$@" sh -c "$inside"
+  exec chroot "$root" setpriv --reuid "$uid" --regid "$uid" --clear-groups --inh-caps=-all --bounding-set=-all \
+    env -i "$@" sh -c "$inside"
 }
 
 with_buildah() { # IMAGE UID
