@@ -4,6 +4,7 @@ import ipaddress
 import re
 import tomllib
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from deploy.errors import BadConfig
@@ -65,11 +66,17 @@ def checked(document: Mapping[str, object], target: str) -> Config:
     return config
 
 
-def _check_region(region: str) -> None:
+@cache
+def _known_regions() -> frozenset[str]:
     from botocore.session import get_session
 
     session = get_session()
-    if not any(region in session.get_available_regions("ec2", kind) for kind in session.get_available_partitions()):
+    kinds = session.get_available_partitions()
+    return frozenset(name for kind in kinds for name in session.get_available_regions("ec2", kind))
+
+
+def _check_region(region: str) -> None:
+    if region not in _known_regions():
         raise BadConfig(
             f"[deploy] region = {region!r}: AWS has no such region; expected one such as eu-central-1. (A newer boto3"
             " may know it.)"

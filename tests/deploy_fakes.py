@@ -1,6 +1,7 @@
 """An AWS of a few hundred lines: stacks, a service, a repository and a bucket that go through the courses a test sets.
 
-Every request is checked against botocore's own model of the operation; time passes only when `wait` is called.
+Every request and every answer is checked against botocore's own model of the operation; time passes only when `wait`
+is called.
 """
 
 import hashlib
@@ -72,6 +73,7 @@ class FakeAws:
         self.throttled: Counter[str] = Counter()  # operation → how many of its next calls are refused
         self.is_late = False  # what is asked for shows only after a while
         self.interrupt_after: int | None = None  # waits
+        self.interrupt_after_calls: int | None = None
         self.prices: list[dict[str, Any]] = []
         self.log: list[dict[str, Any]] = []
         self.account = ACCOUNT
@@ -93,6 +95,14 @@ class FakeAws:
         for name, stack in list(self.stacks.items()):
             if stack.coming:
                 self._step(name, stack)
+
+    def interrupt(self) -> None:
+        """Ctrl-C, once so many calls have come through."""
+        if self.interrupt_after_calls is not None:
+            self.interrupt_after_calls -= 1
+            if self.interrupt_after_calls < 0:
+                self.interrupt_after_calls = None
+                raise KeyboardInterrupt
 
     def _step(self, name: str, stack: Stack) -> None:
         status, events = stack.coming.pop(0)
@@ -219,7 +229,7 @@ class FakeAws:
         name = StackName.split("/")[1] if StackName.startswith("arn:") else StackName
         if name not in self.stacks:
             raise refusal("DescribeStackEvents", "ValidationError", f"Stack [{name}] does not exist")
-        return {"StackEvents": self.stacks[name].events}
+        return {"StackEvents": self.stacks[name].events[:100]}
 
     # ECS and its load balancer
 
@@ -306,21 +316,30 @@ class FakeClient:
 
     def __getattr__(self, operation: str) -> Callable[..., Any]:
         def call(**request: Any) -> Any:
-            report = ParamValidator().validate(request, _input_shape(self._service, operation))
-            assert not report.has_errors(), report.generate_report()
+            model = _operation(self._service, operation)
+            _check(request, model.input_shape, is_whole=True)
             self._aws.calls.append((operation, request))
             if self._aws.throttled[operation]:
                 self._aws.throttled[operation] -= 1
                 raise refusal(operation, "ThrottlingException", "Rate exceeded")
-            return getattr(self._aws, f"{self._service}_{operation}")(**request)
+            answer = getattr(self._aws, f"{self._service}_{operation}")(**request)
+            _check(answer, model.output_shape, is_whole=False)  # it has what deploy reads
+            self._aws.interrupt()
+            return answer
 
         return call
 
 
+def _check(given: dict[str, Any], shape: Any, *, is_whole: bool) -> None:
+    found = ParamValidator().validate(given, shape).generate_report().splitlines() if shape else []
+    wrong = [line for line in found if is_whole or not line.startswith("Missing required parameter")]
+    assert not wrong, wrong
+
+
 @cache
-def _input_shape(service: str, operation: str) -> Any:
+def _operation(service: str, operation: str) -> Any:
     model = botocore.session.get_session().get_service_model(service)
-    return next(model.operation_model(n).input_shape for n in model.operation_names if xform_name(n) == operation)
+    return next(model.operation_model(n) for n in model.operation_names if xform_name(n) == operation)
 
 
 class FakeEngine:

@@ -46,6 +46,18 @@ class Person(Generic[A]):
     def update(self, tag: str, **more: Any) -> None:
         self.changing("update", self.configured(tag, **more))
 
+    def is_interrupted(self, after_calls: int, verb: str, tag: str) -> bool:
+        """Ctrl-C after so many calls of a verb, and the verb again; false where it ended before."""
+        self.aws.interrupt_after_calls = after_calls
+        try:
+            self.changing(verb, self.configured(tag))
+            return False
+        except KeyboardInterrupt:
+            self.changing(verb, self.configured(tag))
+            return True
+        finally:
+            self.aws.interrupt_after_calls = None
+
     def rollback(self) -> None:
         self.changing("rollback", self.configured())
 

@@ -41,6 +41,11 @@ class Endpoint:
             self.held["EndpointConfigName"] = self.wanted
 
 
+def described(request: dict[str, Any]) -> dict[str, Any]:
+    """What was made, as AWS tells it: of tags it says nothing."""
+    return {key: value for key, value in request.items() if key != "Tags"}
+
+
 class SagemakerAws(FakeAws):
     def __init__(self) -> None:
         super().__init__()
@@ -107,10 +112,10 @@ class SagemakerAws(FakeAws):
             message = f'Cannot create already existing model "{request["ModelName"]}".'
             raise refusal("CreateModel", "ValidationException", message)
         self.models[request["ModelName"]] = request
-        return {"ModelArn": "arn"}
+        return {"ModelArn": ROLE}
 
     def sagemaker_describe_model(self, ModelName: str) -> dict[str, Any]:
-        return self.models[ModelName]
+        return described(self.models[ModelName])
 
     def sagemaker_delete_model(self, ModelName: str) -> dict[str, Any]:
         del self.models[ModelName]
@@ -125,13 +130,13 @@ class SagemakerAws(FakeAws):
             message = f'Cannot create already existing endpoint configuration "{name}".'
             raise refusal("CreateEndpointConfig", "ValidationException", message)
         self.configs[name] = request
-        return {"EndpointConfigArn": "arn"}
+        return {"EndpointConfigArn": ROLE}
 
     def sagemaker_describe_endpoint_config(self, EndpointConfigName: str) -> dict[str, Any]:
         if EndpointConfigName not in self.configs:
             message = f'Could not find endpoint configuration "{EndpointConfigName}".'
             raise refusal("DescribeEndpointConfig", "ValidationException", message)
-        return self.configs[EndpointConfigName]
+        return described(self.configs[EndpointConfigName])
 
     def sagemaker_delete_endpoint_config(self, EndpointConfigName: str) -> dict[str, Any]:
         used = [one.held["EndpointConfigName"] for one in self.endpoints.values() if one.held]
@@ -152,7 +157,7 @@ class SagemakerAws(FakeAws):
         self._answer_late(name)
         self.endpoints[name].held = {"EndpointName": name, "EndpointConfigName": config}
         self._begin_endpoint(name, config, MADE)
-        return {"EndpointArn": "arn"}
+        return {"EndpointArn": ROLE}
 
     def sagemaker_update_endpoint(self, **request: Any) -> dict[str, Any]:
         self._refuse("update_endpoint")
@@ -164,7 +169,7 @@ class SagemakerAws(FakeAws):
             raise refusal("UpdateEndpoint", "ValidationException", message)
         self._answer_late(name)
         self._begin_endpoint(name, request["EndpointConfigName"], SHIFTED)
-        return {"EndpointArn": "arn"}
+        return {"EndpointArn": ROLE}
 
     def _answer_late(self, name: str) -> None:
         one = self.endpoints[name]
@@ -189,7 +194,7 @@ class SagemakerAws(FakeAws):
 
     def sagemaker_create_transform_job(self, **request: Any) -> dict[str, Any]:
         self.jobs.append(request)
-        return {"TransformJobArn": "arn"}
+        return {"TransformJobArn": ROLE}
 
     def sagemaker_list_transform_jobs(self, NameContains: str, StatusEquals: str) -> dict[str, Any]:
         status, _ = self.job_courses[0]
@@ -199,7 +204,7 @@ class SagemakerAws(FakeAws):
     def sagemaker_describe_transform_job(self, TransformJobName: str) -> dict[str, Any]:
         status, reason = self.job_courses.pop(0)
         (job,) = [job for job in self.jobs if job["TransformJobName"] == TransformJobName]
-        return {**job, "TransformJobStatus": status, **({"FailureReason": reason} if reason else {})}
+        return {**described(job), "TransformJobStatus": status, **({"FailureReason": reason} if reason else {})}
 
     def cloudwatch_put_metric_alarm(self, **request: Any) -> dict[str, Any]:
         if not self.alarms_are_lost:

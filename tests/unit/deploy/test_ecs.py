@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -275,6 +276,25 @@ def test_an_interrupted_update_is_waited_for_by_the_next_run(running: Session) -
     )
     assert running.operations().count("execute_change_set") == 1
     assert running.good() == [running.aws.images["a"], running.aws.images["b"]]
+
+
+def test_ctrl_c_after_any_call_is_mended_by_the_same_command() -> None:
+    for calls in count():
+        session = Session(ecs, FakeAws(), configured)
+        if not session.is_interrupted(calls, "up", "a"):
+            break
+        assert {stack.status for stack in session.aws.stacks.values()} == {"CREATE_COMPLETE"}
+        assert (session.running, session.good()) == (session.aws.images["a"], [session.aws.images["a"]])
+    assert calls > 25
+    for calls in count():
+        session = Session(ecs, FakeAws(), configured)
+        session.up("a")
+        if not session.is_interrupted(calls, "update", "b"):
+            break
+        assert (session.running, session.good()) == (session.aws.images["b"], list(session.aws.images.values()))
+        session.rollback()
+        assert session.running == session.aws.images["a"]
+    assert calls > 25
 
 
 def test_an_answer_from_before_the_update_is_not_taken_for_its_end(running: Session) -> None:

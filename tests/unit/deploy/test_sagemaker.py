@@ -1,5 +1,6 @@
 """The courses that `up`, `update`, `rollback` and `down` can take on SageMaker, each to its end."""
 
+from itertools import count
 from typing import Any
 
 import pytest
@@ -83,6 +84,28 @@ def test_an_interrupted_up_is_taken_up_where_it_was(session: Session) -> None:
     assert session.aws.endpoint["EndpointStatus"] == "InService"
     assert session.operations().count("create_endpoint") == 1
     assert any("Creating since an earlier run" in line for line in session.said)
+
+
+def test_ctrl_c_after_any_call_is_mended_by_the_same_command() -> None:
+    for calls in count():
+        session = Session(sagemaker, SagemakerAws(), configured)
+        if not session.is_interrupted(calls, "up", "a"):
+            break
+        assert session.aws.endpoint is not None and session.aws.endpoint["EndpointStatus"] == "InService"
+        assert (len(session.aws.models), session.good()) == (1, [session.runs])
+        assert session.aws.scaled is not None
+    assert calls > 25
+    for calls in count():
+        session = Session(sagemaker, SagemakerAws(), configured)
+        session.up("a")
+        before = session.runs
+        if not session.is_interrupted(calls, "update", "b"):
+            break
+        assert session.good() == [before, session.runs] and before != session.runs
+        assert (session.aws.trial, len(session.aws.models)) == (None, 2)
+        session.rollback()
+        assert session.runs == before
+    assert calls > 25
 
 
 def test_what_aws_does_not_know_of_yet_is_asked_for_again(session: Session) -> None:
