@@ -104,6 +104,28 @@ def test_all_that_is_done_with_a_selection_is_in_sight_on_a_phone(page: Page, ad
 
 
 @pytest.mark.parametrize("settings", [PHONE], ids=["phone"])
+def test_what_is_told_for_a_moment_lies_above_bars_and_panels(page: Page, address: str) -> None:
+    page.goto(f"{address}?q=red")
+    notice = page.locator(".toast")
+    on_top = "(e) => e.contains(document.elementFromPoint(innerWidth / 2, e.getBoundingClientRect().top + 20))"
+    page.get_by_role("button", name="Select", exact=True).tap()
+    picture(page, "red square").tap()
+    page.get_by_role("button", name="Copy paths").tap()
+    expect(notice).to_be_visible()
+    assert notice.evaluate(on_top)
+    bar = page.get_by_role("region", name="Selection").bounding_box()
+    told = notice.bounding_box()
+    assert bar is not None
+    assert told is not None
+    assert told["y"] + told["height"] < bar["y"]
+    page.get_by_role("button", name="Clear the selection").tap()
+    picture(page, "red square").tap()
+    page.get_by_role("button", name="Copy the path").tap()
+    expect(notice).to_be_visible()
+    assert notice.evaluate(on_top)
+
+
+@pytest.mark.parametrize("settings", [PHONE], ids=["phone"])
 def test_words_and_buttons_of_the_box_share_a_line_below_the_chips_on_a_phone(page: Page, address: str) -> None:
     page.goto(f"{address}?q=red&not=blue")
     expect_first(page, "red square")

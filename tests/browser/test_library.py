@@ -1,6 +1,7 @@
 """The Library tab: collections made, filled, watched and deleted."""
 
 import io
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,8 @@ def test_a_collection_is_made_filled_with_files_and_searched(page: Page, address
     make_collection(page, "by files")
     page.get_by_label("Images to add").set_input_files(files("red", "blue", "green"))
     expect(row(page, "by files")).to_contain_text("3 images")
-    expect(page.get_by_role("list", name="What is being added")).to_contain_text("3 added")
+    job = page.get_by_role("list", name="What is being added").get_by_role("listitem")
+    expect(job).to_have_text(re.compile(r"^Done · uploads · 3 of 3 · 3 added · (\d\d:\d\d|\d+ \w+ \d{4})$"))
     page.get_by_role("button", name="Search by files").click()
     search(page, "blue")
     expect_first(page, "blue.png")
@@ -121,6 +123,7 @@ def test_a_collection_is_deleted_only_by_its_name(page: Page, address: str) -> N
     make_collection(page, "to be deleted")
     page.get_by_role("button", name="Delete to be deleted").click()
     dialog = page.get_by_role("dialog", name="Delete this collection?")
+    expect(dialog.get_by_label("Type its name")).to_be_focused()
     dialog.get_by_label("Type its name").fill("to be")
     expect(dialog.get_by_role("button", name="Delete", exact=True)).to_be_disabled()
     dialog.get_by_label("Type its name").fill("to be deleted")

@@ -152,6 +152,7 @@ def test_signing_out_has_room_on_a_phone(someone: BrowserContext, guarded: str, 
     if folder := os.environ.get("PICTURES_OF_SIGN_IN"):
         page.screenshot(path=Path(folder) / "signed-in.png")
     assert page.evaluate("document.documentElement.scrollWidth") == 390
+    expect(page.get_by_role("combobox", name="Collection").locator("option:checked")).to_have_text("colours")
     tab = page.get_by_role("tab", name="Quality").bounding_box()
     chooser = page.get_by_role("combobox", name="Collection").bounding_box()
     assert tab is not None

@@ -26,6 +26,8 @@ def test_a_filter_that_cannot_be_read_is_explained(page: Page, address: str) -> 
     page.goto(f'{address}?q=red&where={{"number":{{"near":1}}}}')
     expect(page.get_by_role("heading", name="That did not work")).to_be_visible()
     expect(page.locator(".card")).to_contain_text("known are eq, ne, gt")
+    lefts = [page.locator(place).evaluate("(e) => e.getBoundingClientRect().left") for place in (".status", ".chip")]
+    assert lefts[0] == lefts[1]
 
 
 def test_an_unknown_collection_is_named_and_another_offered(page: Page, address: str) -> None:

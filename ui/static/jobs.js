@@ -73,8 +73,9 @@ const STATES = {
   interrupted: "Interrupted",
 };
 
-function jobRow({ id, state, is_finished: isFinished, progress, gone_count: gone, error }) {
+function jobRow({ id, state, is_finished: isFinished, finished_at: finishedAt, progress, gone_count: gone, error }) {
   const {
+    source,
     phase,
     total = 0,
     done = 0,
@@ -87,6 +88,7 @@ function jobRow({ id, state, is_finished: isFinished, progress, gone_count: gone
   } = progress ?? {};
   const number = (value, words) => value > 0 && `${value.toLocaleString("en")} ${words}`;
   const figures = [
+    source,
     phase === "looking" && !isFinished
       ? number(total, "files so far")
       : total > 0 && `${done.toLocaleString("en")} of ${total.toLocaleString("en")}`,
@@ -98,6 +100,7 @@ function jobRow({ id, state, is_finished: isFinished, progress, gone_count: gone
     !isFinished && rate > 0 && `${Math.round(rate)} a second`,
     !isFinished && remaining > 0 && `${duration(remaining)} left`,
     error?.message,
+    isFinished && finishedAt && when(new Date(finishedAt)),
   ];
   return h(
     "li",
@@ -130,6 +133,14 @@ function jobRow({ id, state, is_finished: isFinished, progress, gone_count: gone
 async function resume(id) {
   const { error } = await request("POST", `api/jobs/${encodeURIComponent(id)}/resume`);
   error ? notify(error.message) : watchJobs({ isNew: true });
+}
+
+/** The time of today, or the day. */
+function when(then) {
+  const isToday = then.toDateString() === new Date().toDateString();
+  return isToday
+    ? then.toLocaleTimeString("en-GB", { timeStyle: "short" })
+    : then.toLocaleDateString("en-GB", { dateStyle: "medium" });
 }
 
 function duration(seconds) {

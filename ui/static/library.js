@@ -192,6 +192,7 @@ function askToDelete(collection) {
   dialog.querySelector(".danger").disabled = true;
   fail(dialog, null);
   dialog.showModal();
+  dialog.querySelector("form").elements.name.focus();
 }
 
 function prepareDelete(dialog) {

@@ -41,10 +41,12 @@ function showCollections(element, select) {
   const { collections } = session.about;
   element.querySelector(".chooser").hidden = collections.length === 0;
   const wanted = session.query.collection;
+  const isNarrow = matchMedia("(width < 600px)").matches; // where names alone hardly find room
+  const named = (name, count) => (isNarrow ? name : `${name} · ${count.toLocaleString("en")}`);
   const isHere = collections.some(({ name }) => name === wanted);
   select.replaceChildren(
     ...(isHere ? [] : [h("option", { value: wanted, disabled: true }, `${wanted} · not here`)]),
-    ...collections.map(({ name, count }) => h("option", { value: name }, `${name} · ${count.toLocaleString("en")}`)),
+    ...collections.map(({ name, count }) => h("option", { value: name }, named(name, count))),
   );
   select.value = wanted;
 }
@@ -62,11 +64,12 @@ let ending = 0;
 
 function showNotice(toast) {
   clearTimeout(ending);
-  toast.hidden = !session.notice;
+  toast.togglePopover(false);
   toast.replaceChildren();
   if (!session.notice) return;
   const { message, action } = session.notice;
   toast.append(h("span", {}, message));
   if (action) toast.append(h("button", { type: "button", class: "text-button", onclick: action.run }, action.label));
+  toast.togglePopover(true); // above panels and bars, whatever is open
   ending = setTimeout(() => notify(null), NOTICE_MS);
 }
