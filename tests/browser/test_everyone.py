@@ -103,6 +103,19 @@ def test_all_that_is_done_with_a_selection_is_in_sight_on_a_phone(page: Page, ad
         expect(action).to_be_in_viewport(ratio=1)
 
 
+def test_the_tab_key_reaches_what_can_be_done_with_an_image(page: Page, address: str) -> None:
+    page.goto(f"{address}?q=red")
+    expect_first(page, "red square")
+    picture(page, "red square").focus()
+    for action in ("Find similar", "Add to the query", "Subtract from the query"):
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("button", name=f"{action}: red square")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("checkbox", name="Select: red square")).to_be_focused()
+    page.keyboard.press("Space")
+    expect(page.get_by_role("region", name="Selection")).to_contain_text("1 image selected")
+
+
 @pytest.mark.parametrize("settings", [PHONE], ids=["phone"])
 def test_what_is_told_for_a_moment_lies_above_bars_and_panels(page: Page, address: str) -> None:
     page.goto(f"{address}?q=red")

@@ -53,6 +53,20 @@ def test_back_is_the_previous_query(page: Page, address: str) -> None:
     expect(chips(page)).to_have_text(["green"])
 
 
+def test_back_leads_to_the_place_where_an_image_was_left(page: Page, address: str) -> None:
+    page.goto(f"{address}?collection=many&q=red")
+    pictures(page).first.click()
+    expect(page.get_by_role("complementary", name="Image").get_by_role("heading", level=3).first).to_be_visible()
+    page.evaluate("window.scrollTo(0, 700)")
+    page.get_by_role("button", name="Similar", exact=True).click()
+    expect(chips(page)).to_have_count(1)
+    page.go_back()
+    expect(chips(page)).to_have_count(0)
+    page.wait_for_function("window.scrollY === 700")
+    two_frames = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(scrollY))))"
+    assert page.evaluate(two_frames) == 700
+
+
 def test_back_closes_the_detail_and_keeps_the_results(page: Page, address: str) -> None:
     page.goto(address)
     search(page, "red")

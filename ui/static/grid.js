@@ -210,7 +210,7 @@ function markOpen(tiles) {
 
 /** One picture at a time is a stop of the tab key, and with it its actions. */
 function rove(tiles, current) {
-  for (const button of tiles.querySelectorAll("[tabindex='0']")) button.tabIndex = -1;
+  for (const button of tiles.querySelectorAll("[tabindex='0']")) if (!current.contains(button)) button.tabIndex = -1;
   for (const button of current.querySelectorAll("button")) button.tabIndex = 0;
 }
 

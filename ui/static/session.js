@@ -104,8 +104,14 @@ export async function search({ push = true, count = PAGE } = {}) {
   document.title = titled();
   remember("replaceState");
   changed("query", "answer", "open");
-  window.scrollTo(0, scrollWanted ?? 0);
+  scrollTo(scrollWanted ?? 0);
   scrollWanted = null;
+}
+
+/** At once, and after the grid has brought the open image into view. */
+function scrollTo(top) {
+  window.scrollTo(0, top);
+  if (top) requestAnimationFrame(() => window.scrollTo(0, top));
 }
 
 /** Asks again while the collection's model is on its way into memory. */
