@@ -84,6 +84,25 @@ def test_the_answer_to_an_older_query_never_replaces_a_newer_one(page: Page, add
     expect(box(page)).to_have_value("blue")
 
 
+def test_words_typed_while_an_answer_is_on_its_way_stay_apart_from_its_query(page: Page, address: str) -> None:
+    page.goto(f"{address}?q=green")
+    expect_first(page, "green square")
+    held: list[Route] = []
+    page.route(SERVER, lambda route: held.append(route), times=1)
+    search(page, "red")
+    expect(page.locator(".tiles.is-stale")).to_be_visible()
+    box(page).fill("blue")
+    held[0].continue_()
+    expect_first(page, "red square")
+    expect(box(page)).to_have_value("blue")
+    expect(page).to_have_title("red · Sightline")
+    box(page).press("Enter")
+    expect_first(page, "blue square")
+    page.go_back()
+    expect_first(page, "red square")
+    expect(box(page)).to_have_value("red")
+
+
 def test_a_lost_connection_keeps_the_query_and_asks_again(page: Page, address: str) -> None:
     page.goto(f"{address}?q=red")
     expect_first(page, "red square")

@@ -2,7 +2,7 @@
 
 import { drawIcons, h } from "./html.js";
 import { listenToKeys } from "./keys.js";
-import { choose, look, notify, search, session, watch } from "./session.js";
+import { choose, look, notify, refine, session, watch } from "./session.js";
 
 const NOTICE_MS = 7000;
 
@@ -14,8 +14,7 @@ export function mount(element) {
     if (event.metaKey || event.ctrlKey) return;
     event.preventDefault();
     showView("search");
-    Object.assign(session.query, { text: "", parts: [], where: {} });
-    search();
+    refine({ text: "", parts: [], where: {} });
   });
   element.querySelector("[data-keys]").addEventListener("click", () => keys.showModal());
   keys.addEventListener("click", (event) => event.target === keys && keys.close());

@@ -2,7 +2,7 @@
 
 import { drawIcons, h, icon } from "./html.js";
 import { acceptPictures, addPictures } from "./pictures.js";
-import { refine, search, session, start, watch } from "./session.js";
+import { refine, session, start, watch } from "./session.js";
 
 export function mount(element, server) {
   drawIcons(element);
@@ -11,12 +11,11 @@ export function mount(element, server) {
   const files = element.querySelector("input[type=file]");
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    session.query.text = words.value;
     if (matchMedia("(hover: none)").matches) words.blur(); // the keyboard would cover the pictures
-    search();
+    refine({ text: words.value });
   });
   words.addEventListener("input", () => {
-    session.query.text = words.value;
+    session.typed = words.value;
     showClear(element);
   });
   words.addEventListener("keydown", (event) => {
@@ -48,7 +47,8 @@ export function mount(element, server) {
 }
 
 function show(element, words) {
-  const { text, parts, where } = session.query;
+  const { parts, where } = session.query;
+  const text = session.typed ?? session.query.text;
   if (words.value !== text) words.value = text;
   const chips = element.querySelector(".chips");
   chips.hidden = parts.length === 0;
@@ -65,7 +65,7 @@ function show(element, words) {
 }
 
 function showClear(element) {
-  element.querySelector("[data-clear]").hidden = !session.query.text && session.query.parts.length === 0;
+  element.querySelector("[data-clear]").hidden = !(session.typed ?? session.query.text) && session.query.parts.length === 0;
 }
 
 function chip(part) {

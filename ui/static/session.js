@@ -12,6 +12,7 @@ export const session = {
   about: null, // collections, fields, examples: what handlers.about says
   rights: { may_change: false }, // of who looks: name, role, may_change, why_not, marks
   query: { ...fromAddress(location.search), ...history.state?.query },
+  typed: null, // words in the box that nobody has asked yet: they belong to the next query, not to this one
   answer: null, // hits so far, and what was said about them
   status: "starting", // loading | more | ready | error
   problem: null, // {code, message} when status is error
@@ -95,8 +96,7 @@ export async function search({ push = true, count = PAGE } = {}) {
   if (answer.error) return fail(answer.error);
   session.answer = { ...answer, asked: wanted, blank, took: performance.now() - began };
   session.status = "ready";
-  if (answer.text !== undefined && session.query.text === wanted.text) {
-    // Otherwise somebody is typing already.
+  if (answer.text !== undefined) {
     session.query.text = answer.text;
     session.query.parts = withPictures(answer.parts);
   }
@@ -175,9 +175,10 @@ async function retryWhenBack(failed) {
   }
 }
 
-/** Changes the query and answers it. */
+/** Changes the query, what was typed included, and answers it. */
 export function refine(change) {
-  Object.assign(session.query, change);
+  Object.assign(session.query, { text: session.typed ?? session.query.text }, change);
+  session.typed = null;
   return search();
 }
 
@@ -213,13 +214,14 @@ export async function choose(collection) {
   session.selected.clear();
   session.answer = null;
   session.query = {
-    text: session.query.text,
+    text: session.typed ?? session.query.text,
     parts: session.query.parts.filter((part) => part.id === undefined),
     where: {},
     collection,
     open: null,
     view: session.query.view,
   };
+  session.typed = null;
   changed("selected", "answer");
   await learn();
   await search();
@@ -273,6 +275,7 @@ async function restore(event) {
   const before = JSON.stringify(asked());
   const collection = session.query.collection;
   session.query = { ...fromAddress(location.search), ...event.state?.query };
+  session.typed = null;
   session.query.collection ??= collection;
   changed("view");
   if (JSON.stringify(asked()) === before) return changed("open"); // only the detail was opened or closed
