@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import time
 import urllib.error
 import urllib.request
@@ -28,6 +29,8 @@ Asker = Callable[[Mapping[str, object]], Said]  # takes a body of /invocations. 
 
 def over_http(address: str, *, token: str = "") -> Asker:
     """`ui` or `serve`, whichever is there. `token`: one of `token add`, where sign-in is on. Raises: SmokeFailed."""
+    if not re.match(r"https?://\S+$", address):
+        raise SmokeFailed(f"{address!r} is no address: expected one such as https://images.example.com.")
     address = address.rstrip("/")
     is_ui = _status(f"{address}/healthz") == 200
     if (ping := _status(f"{address}/ping")) != 200:

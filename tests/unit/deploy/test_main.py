@@ -162,6 +162,12 @@ def test_a_server_that_is_not_sightline_is_told_in_a_sentence(
     assert "in another form than Sightline does: look at the address" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("address", ["file:///etc", "ftp://x", "images.example.com", "http:// x"])
+def test_an_address_is_one_of_the_web(address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["golden", address, "--out", str(tmp_path / "golden.json")]) == 1
+    assert capsys.readouterr().err == f"{address!r} is no address: expected one such as https://images.example.com.\n"
+
+
 @pytest.mark.parametrize("answer", [b"HTTP/1.0 abc\r\n\r\n", b"HTTP/1.0 200 OK\r\ncontent-length: 99\r\n\r\n{}"])
 def test_a_server_that_speaks_no_http_is_told_in_a_sentence(
     answer: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -185,6 +185,18 @@ def test_the_operator_may_do_nothing_more(target: str) -> None:
     assert beside - allowed(target) == set()
 
 
+def test_a_task_may_make_every_call_that_the_product_makes_and_nothing_more() -> None:
+    names = {"list_objects_v2": "ListBucket", "head_object": "GetObject"}
+    made = set()
+    for service, path in (("s3", "store/s3.py"), ("sagemaker", "search/encoders/remote.py")):
+        for operation in re.findall(r"self\._client\.(\w+)\(", (ROOT / path).read_text(encoding="utf-8")):
+            camel = "".join(part.capitalize() for part in operation.split("_"))
+            made.add(f"{service}:{names.get(operation, camel)}")
+    role = plain(ROOT / "deploy" / "templates" / "service.yaml")["Resources"]["TaskRole"]["Properties"]
+    assert {action for action, _ in actions(role["Policies"])} == made
+    assert [statement for _, statement in actions(role["Policies"]) if statement["Resource"] == "*"] == []
+
+
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda path: path.name)
 def test_the_operators_resources_are_of_their_account_and_of_their_name(policy: Path) -> None:
     for statement in loaded(policy)["Statement"]:
