@@ -14,6 +14,10 @@ from ui.rate import TooMany
 from ui.telemetry import request_id
 
 
+class BadRequest(errors.SearchError):
+    code = "bad_request"
+
+
 class NotJson(errors.SearchError):
     code = "not_json"
 
@@ -44,6 +48,7 @@ class SignInUnavailable(errors.SearchError):
 
 # The nearest class of an error's ancestry decides.
 STATUS: Mapping[type[errors.SearchError], int] = {
+    BadRequest: 400,
     NotJson: 400,
     errors.NotSignedIn: 401,
     errors.NotAllowed: 403,

@@ -1,7 +1,7 @@
 """The routes that sign in and out, and say who is signed in and what they may do."""
 
 import re
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -92,7 +92,9 @@ def sign_in_address(request: Request, root_path: str) -> str:
 
 
 def is_local(next: str) -> bool:
-    return bool(_LOCAL.fullmatch(next))
+    """Clean as well: a dot or nothing between slashes would lead out of the path that we are served under."""
+    segments = unquote(re.split("[?#]", next, maxsplit=1)[0]).split("/")
+    return bool(_LOCAL.fullmatch(next)) and ".." not in segments and "." not in segments and "" not in segments[1:-1]
 
 
 def _to(service: Service, next: str) -> RedirectResponse:

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from search.errors import NotSignedIn, SearchError
 from ui.access import Access, Caller, caller_of
-from ui.api_errors import SignInUnavailable, error_response
+from ui.api_errors import BadRequest, SignInUnavailable, error_response
 from ui.api_sign_in import sign_in_address
 from ui.behind import route_path
 from ui.rate import Rate, TooMany, network_of
@@ -56,7 +56,10 @@ class Guard:
             await self.app(scope, receive, send)
 
     def _let_in(self, scope: Scope) -> Caller:
-        """Raises: NotAllowed, NotSignedIn, TooMany, SignInUnavailable."""
+        """Raises: BadRequest, NotAllowed, NotSignedIn, TooMany, SignInUnavailable."""
+        hosts = sum(name == b"host" for name, _ in scope["headers"])
+        if hosts > 1:  # a proxy may have checked another one than we would
+            raise BadRequest(f"The request has {hosts} Host headers; send one.")
         path = route_path(scope)
         try:
             caller = self._access.identified(caller_of(scope))

@@ -99,6 +99,11 @@ def test_what_does_not_fit_is_said_alike_for_names_that_are_and_are_not(
         "evil",
         "",
         "/a\r\nb: c",
+        "/..//x",
+        "/a/../b",
+        "/%2E%2e/b",
+        "/./b",
+        "/a//b",
     ],
 )
 def test_no_next_leads_elsewhere(browser: TestClient, next: str) -> None:
@@ -109,6 +114,18 @@ def test_no_next_leads_elsewhere(browser: TestClient, next: str) -> None:
 def test_hostile_names_and_addresses_stay_text(browser: TestClient) -> None:
     hostile = '"><script>harm()</script>'
     assert "<script" not in browser.post("/sign-in", data={"name": hostile, "next": f"/{hostile}"}).text
+
+
+def test_a_next_may_have_anything_in_its_query(browser: TestClient) -> None:
+    next = "/?q=a//b/../c"
+    assert browser.post("/sign-in", data={**FORM, "next": next}).headers["location"] == next
+
+
+@pytest.mark.parametrize("path", ["/ping", "/api/me", "/sign-in"])
+def test_a_request_with_two_host_headers_is_refused(browser: TestClient, path: str) -> None:
+    answer = browser.get(path, headers=[("host", "photos.example"), ("host", "evil.example")])
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_request")
+    assert answer.json()["error"]["message"] == "The request has 2 Host headers; send one."
 
 
 @pytest.mark.parametrize("headers", [{"origin": "https://evil.example"}, {"sec-fetch-site": "same-site"}])
