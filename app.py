@@ -1,6 +1,11 @@
 """Joins the parts: settings → library, encoder, engine → page, API or command; what `python app.py` and a Space run."""
 
 import os
+
+# Before numpy is imported: searches run beside each other, and OpenBLAS's own threads make them wait for one another
+# (docs/decisions/0016-many-searches-at-once.md).
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import sys
 import threading
 from functools import partial

@@ -1,6 +1,8 @@
 """Answers queries over one collection with its encoder; it owns the way from parts to hits and no storage."""
 
 import hashlib
+import os
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +31,9 @@ from search.types import (
 )
 
 NAMED_FIELDS = 20  # in an error
+# Texts wait to be encoded together, but rows are compared by as many threads as there are cores: more only take the
+# interpreter from each other (docs/decisions/0016-many-searches-at-once.md).
+TURNS = max(2, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,7 @@ class SearchEngine:
         self.encoder = encoder
         self.embedder = Embedder(encoder, decoder=decoder, observer=observer)
         self._decoder = decoder
+        self._turns = threading.Semaphore(TURNS)
         self._kept = kept
         self._ordinary: Embeddings | None = None  # (words, dim)
         self._least: tuple[Embeddings, float] | None = None  # of a background
@@ -75,6 +81,11 @@ class SearchEngine:
         check_fields(self.collection, query.where)
         vector = to_vector(self._embed(query.parts), [part.weight for part in query.parts])
         encoded = time.perf_counter()
+        with self._turns:
+            return self._answer(query, vector, started, encoded)
+
+    def _answer(self, query: Query, vector: Embedding, started: float, encoded: float) -> Answer:
+        """The two moments are of time.perf_counter()."""
         examples = {part.id for part in query.parts if part.id is not None}
         wanted = query.offset + query.top_k
         found = self.collection.search(vector, top_k=wanted + len(examples), where=query.where)

@@ -17,6 +17,7 @@ from ui.sign_in import SignIn
 from ui.workers import Workers
 
 JSON_BYTES = 2**20  # of a request that carries no picture
+SEARCHES = 16  # at once, so that texts which come together are encoded together
 TRANSFORM_S = 3_600.0  # the longest InvocationsTimeoutInSeconds: the job's own ends it. Source: ModelClientConfig.
 
 
@@ -108,7 +109,7 @@ def make_service(
     front = front or Front()
     deadline_s = limits.deadline_s
     pools = {
-        "searches": Workers("search", threads=4, waiting=limits.waiting, deadline_s=deadline_s),
+        "searches": Workers("search", threads=SEARCHES, waiting=limits.waiting, deadline_s=deadline_s),
         "examples": Workers("example", threads=16, waiting=32, deadline_s=deadline_s),  # most only wait for a decoder
         "batches": Workers("batch", threads=2, waiting=8, deadline_s=deadline_s),
         "pictures": Workers("picture", threads=4, waiting=512, deadline_s=30),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from search.encoders.batcher import Batcher
 from search.encoders.fingerprint import MOST_DIM
 from search.encoders.json_file import read_json
 from search.encoders.preprocess import normalise, read_preprocess
@@ -42,6 +43,7 @@ class OnnxEncoder:
         self._cut = not isinstance(length, int) and cut_is_lossless(text_cfg) and not self._tokenizer.pads_left
         self._length = length if isinstance(length, int) else self._tokenizer.context_length
         self._dim = int(config["embed_dim"])
+        self._batcher = Batcher(self._encode_texts, most=_TEXTS_AT_ONCE)
 
     @property
     def name(self) -> str:
@@ -63,6 +65,7 @@ class OnnxEncoder:
         """The same encoder with another network for its texts. Raises: ModelDamaged."""
         other = copy.copy(self)
         other._text = _Tower(path, self._threads)
+        other._batcher = Batcher(other._encode_texts, most=_TEXTS_AT_ONCE)
         return other
 
     def ids(self, texts: Sequence[str]) -> Ids:
@@ -70,6 +73,9 @@ class OnnxEncoder:
         return self._tokenizer.padded(self._tokenizer.ids(texts))
 
     def encode_texts(self, texts: Sequence[str]) -> Embeddings:
+        return self._batcher.encode(texts)
+
+    def _encode_texts(self, texts: Sequence[str]) -> Embeddings:
         ids = self._tokenizer.ids(texts)
         rows = np.empty((len(ids), self._dim), dtype=np.float32)
         # texts of like length run together, so that few of them are padded
