@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse, Response
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
@@ -35,9 +35,9 @@ router = APIRouter(responses=ERROR_ANSWERS)
     summary="Adds uploaded images and zip archives to a collection; they are kept when this is answered.",
     description=f"At most {MAX_FILES} files. The job indexes them; `refused` names those that were not taken.",
     openapi_extra=openapi_body({"multipart/form-data": {"file": "(the image's bytes)"}}),
+    dependencies=[Depends(check_change)],  # before FastAPI looks at the collection
 )
 async def add_images(request: Request, collection: str) -> Response:
-    check_change(request)
     service = service_of(request)
     if content_type(request) != "multipart/form-data":
         raise UnsupportedType("Send the images as multipart/form-data, each as a file.")

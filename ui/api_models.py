@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import JSONResponse, Response
 from starlette.requests import Request
 
@@ -61,11 +61,14 @@ async def ask_for_model(request: Request) -> Response:
     return JSONResponse(asdict(await service.changes.run(service.workspace.model, name, look_up=True)))
 
 
-@router.delete("/api/models", summary="Cancels a model's download; what came is kept for the next one.")
+@router.delete(
+    "/api/models",
+    summary="Cancels a model's download; what came is kept for the next one.",
+    dependencies=[Depends(check_change)],  # before FastAPI looks at the name
+)
 async def cancel_download(
     request: Request, model: Annotated[str, Query(description="Its name.", max_length=_LONGEST_NAME)]
 ) -> Response:
-    check_change(request)
     service = service_of(request)
     return JSONResponse({"download": asdict(service.workspace.cancel_fetch(model))})
 

@@ -139,6 +139,7 @@ OPEN_FILES = {"GET /page/tokens.css", "GET /page/sign_in.css", "GET /page/icon.s
 OTHER_FILES = {"GET /page/page.css", "GET /page/session.js", "GET /page/../page.py"}
 
 NO = (401, 403)
+QUERY = b"collection=colours&model=nothing"
 ADDRESSES = sorted(OPEN | LOOK | CHANGE | GRADIOS | SHUT | OPEN_FILES | OTHER_FILES)
 
 
@@ -168,10 +169,10 @@ class Asked:
         self.app = app
         self._heads = heads
 
-    def status(self, who: str, address: str, body: bytes = b"{}") -> int:
-        return asyncio.run(self._status(who, address, body))
+    def status(self, who: str, address: str, body: bytes = b"{}", query: bytes = QUERY) -> int:
+        return asyncio.run(self._status(who, address, body, query))
 
-    async def _status(self, who: str, address: str, body: bytes) -> int:
+    async def _status(self, who: str, address: str, body: bytes, query: bytes) -> int:
         """Of an answer that need not end."""
         method, _, path = address.partition(" ")
         path = re.sub(r"\{[^}]*\}", "nothing", path)
@@ -194,7 +195,7 @@ class Asked:
             "method": method,
             "path": path,
             "raw_path": path.encode(),
-            "query_string": b"collection=colours&model=nothing",
+            "query_string": query,
             "scheme": "http",
             "http_version": "1.1",
             "client": ("203.0.113.9", 5),
@@ -244,6 +245,12 @@ def test_every_route_is_on_a_list(asked: Asked) -> None:
 def test_who_has_not_signed_in_reaches_the_sign_in_and_nothing_else(asked: Asked, who: str, address: str) -> None:
     status = asked.status(who, address)
     assert (status in NO) == (address not in OPEN | OPEN_FILES), status
+
+
+@pytest.mark.parametrize("address", sorted(CHANGE))
+@pytest.mark.parametrize(("body", "query"), [(b"{", b""), (b"\xff", b"collection=%FF&model="), (b"", b"")])
+def test_a_viewers_rights_come_before_what_was_sent(asked: Asked, body: bytes, query: bytes, address: str) -> None:
+    assert asked.status("viewer", address, body, query) == 403
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
