@@ -32,7 +32,7 @@ from ui.access import Access
 from ui.listen import PortTaken, open_port
 from ui.readiness import Readiness, search_check
 from ui.serve import make_serve_app
-from ui.service import Limits, make_service, serve_limits
+from ui.service import SEARCHES, Limits, make_service, serve_limits
 
 ROOT = Path(__file__).parents[2]
 LINES = {"content-type": "application/jsonlines"}
@@ -283,14 +283,14 @@ def test_a_body_of_exactly_6_291_456_bytes_is_read_and_one_more_is_not(client: T
 def test_overload_is_refused_at_once_and_a_late_answer_is_told(tmp_path: Path) -> None:
     encoder = CountingEncoder()
     limits = Limits(image_bytes=2**20, deadline_s=0.2, waiting=0)
-    with closing(open_workspace(tmp_path, encoder=encoder)) as opened, ThreadPoolExecutor(4) as asking:
+    with closing(open_workspace(tmp_path, encoder=encoder)) as opened, ThreadPoolExecutor(SEARCHES) as asking:
         client = client_of(opened, limits=limits)
-        held = [asking.submit(client.post, "/invocations", json={"query": f"held {n}"}) for n in range(4)]
+        held = [asking.submit(client.post, "/invocations", json={"query": f"held {n}"}) for n in range(SEARCHES)]
         late = [answer.result(30) for answer in held]
         busy = client.post("/invocations", json={"query": "red"})  # the threads are still held
         encoder.go.set()
         metrics = client.get("/metrics").text
-    assert [(answer.status_code, answer.json()["error"]["code"]) for answer in late] == [(504, "timed_out")] * 4
+    assert [(answer.status_code, answer.json()["error"]["code"]) for answer in late] == [(504, "timed_out")] * SEARCHES
     assert (busy.status_code, busy.json()["error"]["code"], busy.headers["retry-after"]) == (429, "busy", "2")
     assert "\nsightline_busy_total 1.0\n" in metrics
 
@@ -354,17 +354,17 @@ def test_on_sigterm_under_load_every_accepted_request_is_answered_and_the_proces
         stdout=subprocess.PIPE,
         text=True,
     )
-    with process, ThreadPoolExecutor(12) as asking:
+    with process, ThreadPoolExecutor(SEARCHES + 8) as asking:
         assert process.stdin and process.stdout
-        held = [asking.submit(ask_when_listening, port, b"slow red %d" % n) for n in range(4)]
-        assert [process.stdout.readline() for _ in held] == ["encoding\n"] * 4  # every thread is held
+        held = [asking.submit(ask_when_listening, port, b"slow red %d" % n) for n in range(SEARCHES)]
+        assert [process.stdout.readline() for _ in held] == ["encoding\n"] * SEARCHES  # every thread is held
         queued = [asking.submit(ask_when_listening, port, b"green %d" % n) for n in range(8)]
-        wait_until(lambda: held_by_searches(port) == 12)
+        wait_until(lambda: held_by_searches(port) == SEARCHES + 8)
         process.send_signal(signal.SIGTERM)
         stopping = time.monotonic()
-        process.stdin.write("\n" * 4)
+        process.stdin.write("\n" * SEARCHES)
         process.stdin.flush()
-        assert [answer.result(timeout=30) for answer in held] == [(200, "red")] * 4
+        assert [answer.result(timeout=30) for answer in held] == [(200, "red")] * SEARCHES
         assert [answer.result(timeout=30) for answer in queued] == [(200, "green")] * 8
         assert process.wait(timeout=30) == 0
         assert time.monotonic() - stopping < 20  # what we promise; it takes one
