@@ -175,7 +175,7 @@ def build(
 
         Each part is checked whole. What is in the collection already stays; the same command can be run again.
         """
-        from ui.parts_command import import_all
+        from ui.import_command import import_all
 
         assert stores
         with told():
