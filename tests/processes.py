@@ -40,22 +40,30 @@ def served_ui(data_dir: Path, **environment: str) -> Iterator[str]:
 @contextmanager
 def served(data_dir: Path, **environment: str) -> Iterator[str]:
     """`python app.py serve`, as a container is started; yields host:port once its /ping is 200."""
+    with serving_process(data_dir, **environment) as (process, port):
+        yield f"127.0.0.1:{port}"
+        process.terminate()
+        assert process.wait(30) == 0
+
+
+@contextmanager
+def serving_process(data_dir: Path, **environment: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """The same, for who ends it: the process and its port."""
     port = free_port()
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "app.py", "serve"],
         cwd=ROOT,
         env={**os.environ, "PORT": port, "SIGHTLINE_DATA_DIR": str(data_dir), **environment},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-    )
-    try:
-        while not is_ready(int(port)):
-            assert process.poll() is None, f"it ended with {process.returncode}"
-            select.select([], [], [], 0.05)
-        yield f"127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        assert process.wait(30) == 0
+    ) as process:
+        try:
+            while not is_ready(int(port)):
+                assert process.poll() is None, f"it ended with {process.returncode}"
+                select.select([], [], [], 0.05)
+            yield process, int(port)
+        finally:
+            process.kill()
 
 
 def is_ready(port: int) -> bool:

@@ -7,7 +7,7 @@ that is not there is a ValidationError. The signature is looked at, not checked.
 import json
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,8 +17,12 @@ _PASSED = ("Content-Type", "Accept", "X-Amzn-SageMaker-Custom-Attributes")
 
 
 @contextmanager
-def sagemaker_runtime(endpoints: Mapping[str, str]) -> Iterator[str]:
-    """`endpoints`: host:port of the container behind each name, read at each call. Yields the runtime's address."""
+def sagemaker_runtime(
+    endpoints: Mapping[str, str], *, before: Callable[[bytes], None] = lambda body: None
+) -> Iterator[str]:
+    """`endpoints`: host:port of the container behind each name, read at each call. `before`: called with each body,
+    and waited for. Yields the runtime's address.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -35,6 +39,7 @@ def sagemaker_runtime(endpoints: Mapping[str, str]) -> Iterator[str]:
             elif len(body) > MAX_BODY_BYTES:
                 self._error(413, "ValidationError", {"Message": "Request body is too large"})
             else:
+                before(body)
                 self._invoke(endpoints[found[1]], body)
 
         def _invoke(self, container: str, body: bytes) -> None:
