@@ -27,10 +27,11 @@ lock:  ## write constraints.txt anew: the version of everything that the image i
 	  $$d/bin/python -m pip freeze --all --exclude pip | sed "s/+.*//; 1i # Written by make lock: the version of everything that the image installs." > $$d/pins; \
 	  cp $$d/pins constraints.txt'
 
-check: $(STAMPS)/dev  ## format, lint, types
+check: $(STAMPS)/dev  ## format, lint, types, workflows
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy
+	@.venv/bin/zizmor --quiet --offline --min-severity medium .github
 
 fix: $(STAMPS)/dev  ## what ruff can mend by itself
 	@.venv/bin/ruff format .
