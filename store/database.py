@@ -50,12 +50,12 @@ def _uri(path: Path, options: str) -> str:
     return f"file:{quote(str(path))}?{options}"
 
 
-def create(path: Path) -> None:
-    """An empty catalog, in write-ahead-log mode."""
+def create(path: Path, *, journal: Literal["WAL", "DELETE"] = "WAL") -> None:
+    """An empty catalog."""
     with sqlite_errors():
         connection = sqlite3.connect(path, isolation_level=None)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA journal_mode = {journal}")
             connection.execute("PRAGMA synchronous = FULL")
             connection.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
         finally:
@@ -77,9 +77,10 @@ def finish(path: Path) -> None:
 def copy(path: Path, into: Path, *, mode: Mode) -> None:
     """A new catalog with the same records, embeddings and numbers, fit to ship: equal ones make equal bytes.
 
-    What only this machine knows stays behind: failures, what Chroma holds, and where sources lie.
+    What only this machine knows stays behind: failures, what Chroma holds, and where sources lie. No log is written
+    ahead: releases may be made on a network file system.
     """
-    create(into)
+    create(into, journal="DELETE")
     with sqlite_errors():
         connection = sqlite3.connect(_uri(into, "mode=rw"), uri=True, isolation_level=None)
         try:

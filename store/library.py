@@ -20,6 +20,7 @@ from store.collection import StoredCollection, create_folder, open_in
 from store.copying import Copying
 from store.database import Mode
 from store.lock import Holder, Lock
+from store.mounts import MOUNTS, refuse_network
 from store.places import open_place
 from store.s3 import S3, connect
 
@@ -46,6 +47,7 @@ class LocalLibrary:
         write: bool = True,
         copy_to: str = "",
         bucket: Callable[[], S3] = connect,
+        mounts: Path = MOUNTS,
     ) -> None:
         """`bucket`: how S3 is reached for the originals that are there, and the copy that goes to `copy_to`."""
         self._data_dir, self._bundled, self._exact_up_to = data_dir, dict(bundled), exact_up_to
@@ -55,6 +57,9 @@ class LocalLibrary:
         self._indexer: Indexer | None = None
         self._lock: Lock | None = None
         self._copying: Copying | None = None
+        if write or self._served():
+            for folder in (data_dir, self._collections, data_dir / "chroma"):
+                refuse_network(folder, mounts=mounts)
         if write:
             with files.disk_errors("the data folder"):
                 for folder in (self._collections, self._uploads):
@@ -286,9 +291,11 @@ def open_library(
     write: bool = True,
     copy_to: str = "",
     bucket: Callable[[], S3] = connect,
+    mounts: Path = MOUNTS,
 ) -> LocalLibrary:
-    """Raises: StoreBusy where another process has the data folder open for writing; with `copy_to`, a folder or an
-    address in S3, also StorageError and StoreUnavailable where a copy is needed and can't be restored.
+    """Raises: StoreBusy where another process has the data folder open for writing, StoreUnavailable where it is on a
+    network; with `copy_to`, a folder or an address in S3, also StorageError and StoreUnavailable where a copy is needed
+    and can't be restored.
     """
     return LocalLibrary(
         data_dir,
@@ -298,6 +305,7 @@ def open_library(
         write=write,
         copy_to=copy_to,
         bucket=bucket,
+        mounts=mounts,
     )
 
 

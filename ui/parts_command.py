@@ -32,7 +32,6 @@ def make_part(
     if done.exists():
         typer.echo(f"{plain(str(done))} is there already.")
         return
-    work.mkdir(parents=True, exist_ok=True)
     with (
         closing(join(settings, write=False)) as workspace,
         closing(stores.open_library(work)) as library,
