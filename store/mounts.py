@@ -28,7 +28,7 @@ def refuse_network(folder: Path, *, mounts: Path = MOUNTS) -> None:
         return
     if found := network_file_system(text, os.path.realpath(folder)):
         raise StoreUnavailable(
-            f"{folder} is on {found}, a network file system, where SQLite's write-ahead log can lose data without a word: "
+            f"{folder} is on {found}, a network file system, where SQLite's write-ahead log can lose data unnoticed: "
             "use a folder on a disk of this machine; SIGHTLINE_COPY=s3://bucket/prefix keeps a copy of a data folder."
         )
 

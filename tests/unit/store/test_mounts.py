@@ -83,7 +83,7 @@ def test_a_folder_is_refused_by_name_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable) as refused:
         refuse_network(tmp_path / "link", mounts=listed(tmp_path, tmp_path / "share"))
     assert str(refused.value) == (
-        f"{tmp_path}/link is on nfs4, a network file system, where SQLite's write-ahead log can lose data without a word: "
+        f"{tmp_path}/link is on nfs4, a network file system, where SQLite's write-ahead log can lose data unnoticed: "
         "use a folder on a disk of this machine; SIGHTLINE_COPY=s3://bucket/prefix keeps a copy of a data folder."
     )
 
