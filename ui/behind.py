@@ -74,7 +74,9 @@ class Behind:
         if (scheme := (_entries(said, "x-forwarded-proto") or [""])[-1].lower()) in ("http", "https"):
             seen["scheme"] = scheme
         if _HOST.fullmatch(host := (_entries(said, "x-forwarded-host") or [""])[-1]):
-            seen["headers"] = [*((n, v) for n, v in kept if n != b"host"), (b"host", host.encode())]
+            others = [(name, value) for name, value in kept if name != b"host"]
+            if len(kept) - len(others) <= 1:  # two are left for the guard to refuse
+                seen["headers"] = [*others, (b"host", host.encode())]
         return seen
 
     def _is_believed(self, peer: Address | None) -> bool:

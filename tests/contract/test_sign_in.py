@@ -128,6 +128,14 @@ def test_a_request_with_two_host_headers_is_refused(browser: TestClient, path: s
     assert answer.json()["error"]["message"] == "The request has 2 Host headers; send one."
 
 
+def test_a_proxy_of_ours_that_passes_two_host_headers_on_is_refused_too(tmp_path: Path) -> None:
+    two = [("host", "photos.example"), ("host", "evil.example"), ("x-forwarded-host", "photos.example")]
+    with client(tmp_path, None, Front(proxies=1)) as browser:
+        answer = browser.get("/api/me", headers=two)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_request")
+        assert browser.get("/api/me", headers=two[1:]).status_code == 200
+
+
 @pytest.mark.parametrize("headers", [{"origin": "https://evil.example"}, {"sec-fetch-site": "same-site"}])
 def test_another_sites_page_can_neither_sign_in_nor_use_a_session(browser: TestClient, headers: dict[str, str]) -> None:
     assert browser.post("/sign-in", data=FORM, headers=headers).status_code == 403

@@ -1,6 +1,7 @@
 """Who is believed of what they say about a caller, and what becomes of the path."""
 
 import asyncio
+from collections.abc import Sequence
 from ipaddress import ip_network
 
 import pytest
@@ -14,7 +15,13 @@ PRIVATE = (ip_network("10.0.0.0/8"),)
 
 
 def seen(
-    path: str = "/", *, peer: str = "10.0.0.1", root_path: str = "", proxies: Proxies = 0, **said: str
+    path: str = "/",
+    *,
+    peer: str = "10.0.0.1",
+    root_path: str = "",
+    proxies: Proxies = 0,
+    hosts: Sequence[str] = ("sightline.internal",),
+    **said: str,
 ) -> tuple[Scope | None, list[Message]]:
     """The scope as it is handed on, and what was answered instead."""
     handed: list[Scope] = []
@@ -29,7 +36,7 @@ def seen(
     async def send(message: Message) -> None:
         sent.append(message)
 
-    headers = {"host": "sightline.internal", **{name.replace("_", "-"): value for name, value in said.items()}}
+    headers = [*(("host", host) for host in hosts), *((name.replace("_", "-"), said[name]) for name in said)]
     scope: Scope = {
         "type": "http",
         "method": "GET",
@@ -38,7 +45,7 @@ def seen(
         "query_string": b"q=red",
         "scheme": "http",
         "client": (peer, 5),
-        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        "headers": [(name.encode(), value.encode()) for name, value in headers],
     }
     asyncio.run(Behind(app, root_path=root_path, proxies=proxies)(scope, receive, send))
     return (handed[0] if handed else None), sent
@@ -107,6 +114,23 @@ def test_a_host_that_is_none_is_not_taken(host: str) -> None:
     scope, _ = seen(proxies=1, x_forwarded_host=host)
     assert scope is not None
     assert Headers(scope=scope)["host"] == "sightline.internal"
+
+
+@pytest.mark.parametrize(
+    ("hosts", "seen_hosts"),
+    [
+        ((), ["photos.example"]),
+        (("sightline.internal",), ["photos.example"]),
+        (("one.example", "other.example"), ["one.example", "other.example"]),  # for the guard to refuse
+        (("photos.example", "photos.example"), ["photos.example", "photos.example"]),
+    ],
+)
+def test_a_believed_host_takes_the_place_of_one_and_never_hides_that_there_were_two(
+    hosts: Sequence[str], seen_hosts: list[str]
+) -> None:
+    scope, _ = seen(proxies=1, x_forwarded_host="photos.example", hosts=hosts)
+    assert scope is not None
+    assert Headers(scope=scope).getlist("host") == seen_hosts
 
 
 @pytest.mark.parametrize("path", ["/sightline/api/search", "/api/search"])
