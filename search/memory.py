@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-SHARE = 0.6  # of the memory that is free, or held by models: the rest is for pictures, the store and other programs
+# Of the memory that is free, or held by models: the rest is for pictures, the store and other programs. Measured in
+# docs/decisions/0008-models-in-memory.md.
+SHARE = 0.6
 _UNLIMITED = 1 << 60  # what older kernels write where a cgroup has no limit
 
 

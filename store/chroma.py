@@ -1,7 +1,8 @@
 """Chroma over its HTTP API: one collection's rows told, asked and counted; it starts no server.
 
 Not chromadb's own client: that waits without limit for a server that hangs, sends loopback requests to a proxy that the
-environment names, raises plain `Exception`, and costs a second and 50 MB to import (docs/decisions/0002).
+environment names, raises plain `Exception`, and costs a second and 50 MB to import
+(docs/decisions/0002-catalog-and-chroma.md).
 """
 
 import base64

@@ -1,4 +1,7 @@
-"""Packs files into a .tar.gz that is the same whenever they are; unpacks one that may be hostile; no more of tar."""
+"""Packs files into a .tar.gz that is the same whenever they are; unpacks one that may be hostile; no more of tar.
+
+Why not `tarfile`: docs/decisions/0011-releases.md.
+"""
 
 import gzip
 import re

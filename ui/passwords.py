@@ -10,7 +10,7 @@ from base64 import b64decode, b64encode
 from search.errors import SearchError
 
 # 32 MiB and a quarter of a second for each; one of the settings of equal strength that OWASP's Password Storage Cheat
-# Sheet gives for scrypt, docs/decisions/0010.
+# Sheet gives for scrypt, docs/decisions/0010-sign-in.md.
 N, R, P = 2**15, 8, 3
 _MOST_N, _MOST_R, _MOST_P = 2**18, 16, 16  # of a hash that was made elsewhere: what one comparison may cost
 _SALT_BYTES = 16
