@@ -23,7 +23,7 @@ def links_of(text: str) -> list[str]:
 
 
 def anchors_of(text: str) -> set[str]:
-    """As GitHub makes them of headings: small letters, no punctuation, hyphens for spaces, numbers where they are twice."""
+    """Of headings, as GitHub makes them: no punctuation, hyphens for spaces; the same again gets a number."""
     anchors: set[str] = set()
     for heading in re.findall(r"^#{1,6} +(.*)$", _BLOCK.sub("", text), re.MULTILINE):
         plain = _LINK.sub("]", heading)
