@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from search.errors import ModelDamaged, ModelError, SearchError
 from search.memory import Held, to_drop
-from search.types import Embeddings, Encoder, Preprocess
+from search.types import Embeddings, Encoder
 
 log = logging.getLogger(__name__)
 
@@ -242,24 +242,8 @@ class OnDemandEncoder:
     def __init__(self, key: str, encoder: Encoder, encoders: Encoders) -> None:
         """`key`: what the encoders know it by."""
         self._key, self._encoders = key, encoders
-        self._name, self._fingerprint = encoder.name, encoder.fingerprint
-        self._dim, self._preprocess = encoder.dim, encoder.preprocess
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def fingerprint(self) -> str:
-        return self._fingerprint
-
-    @property
-    def dim(self) -> int:
-        return self._dim
-
-    @property
-    def preprocess(self) -> Preprocess:
-        return self._preprocess
+        self.name, self.fingerprint = encoder.name, encoder.fingerprint
+        self.dim, self.preprocess = encoder.dim, encoder.preprocess
 
     def encode_texts(self, texts: Sequence[str]) -> Embeddings:
         with self._encoders.using(self._key) as encoder:

@@ -15,7 +15,7 @@ from search.encoders.json_file import read_json
 from search.encoders.preprocess import normalise, read_preprocess
 from search.encoders.tokenizer import Ids, Tokenizer, cut_is_lossless
 from search.errors import ModelDamaged
-from search.types import Embeddings, Preprocess
+from search.types import Embeddings
 
 # More at once is hardly faster on a CPU, takes more memory (40 MB between 8 and 16 images of ViT-B-32), and holds a
 # query up for longer.
@@ -33,8 +33,8 @@ class OnnxEncoder:
         config = read_config(folder)
         text_cfg = config["text_cfg"]
         self.folder, self._threads = folder, threads
-        self._name, self._fingerprint = name, fingerprint
-        self._preprocess = read_preprocess(folder / "visual" / "preprocess_cfg.json")
+        self.name, self.fingerprint = name, fingerprint
+        self.preprocess = read_preprocess(folder / "visual" / "preprocess_cfg.json")
         self._tokenizer = Tokenizer(folder / "textual", text_cfg)
         int8 = folder / INT8
         self._text = _Tower(int8 if int8.is_file() else folder / "textual" / "model.onnx", threads)
@@ -42,24 +42,8 @@ class OnnxEncoder:
         length = self._text.shape[1] if len(self._text.shape) == 2 else None
         self._cut = not isinstance(length, int) and cut_is_lossless(text_cfg) and not self._tokenizer.pads_left
         self._length = length if isinstance(length, int) else self._tokenizer.context_length
-        self._dim = int(config["embed_dim"])
+        self.dim = int(config["embed_dim"])
         self._batcher = Batcher(self._encode_texts, most=_TEXTS_AT_ONCE)
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def fingerprint(self) -> str:
-        return self._fingerprint
-
-    @property
-    def dim(self) -> int:
-        return self._dim
-
-    @property
-    def preprocess(self) -> Preprocess:
-        return self._preprocess
 
     def with_text_tower(self, path: Path) -> "OnnxEncoder":
         """The same encoder with another network for its texts. Raises: ModelDamaged."""
@@ -77,7 +61,7 @@ class OnnxEncoder:
 
     def _encode_texts(self, texts: Sequence[str]) -> Embeddings:
         ids = self._tokenizer.ids(texts)
-        rows = np.empty((len(ids), self._dim), dtype=np.float32)
+        rows = np.empty((len(ids), self.dim), dtype=np.float32)
         # texts of like length run together, so that few of them are padded
         order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
         step = self._text.at_once(_TEXTS_AT_ONCE)
@@ -85,15 +69,15 @@ class OnnxEncoder:
             chosen = order[start : start + step]
             batch = [ids[index] for index in chosen]
             length = len(batch[-1]) if self._cut else self._length
-            rows[chosen] = self._text.run(self._tokenizer.padded(batch, length), self._dim)
+            rows[chosen] = self._text.run(self._tokenizer.padded(batch, length), self.dim)
         return rows
 
     def encode_images(self, pixels: NDArray[np.uint8]) -> Embeddings:
-        rows = np.empty((len(pixels), self._dim), dtype=np.float32)
+        rows = np.empty((len(pixels), self.dim), dtype=np.float32)
         step = self._image.at_once(_IMAGES_AT_ONCE)
         for start in range(0, len(pixels), step):
-            batch = normalise(pixels[start : start + step], self._preprocess)
-            rows[start : start + len(batch)] = self._image.run(batch, self._dim)
+            batch = normalise(pixels[start : start + step], self.preprocess)
+            rows[start : start + len(batch)] = self._image.run(batch, self.dim)
         return rows
 
 

@@ -84,40 +84,24 @@ class OpenClipEncoder:
         if threads is not None:
             torch.set_num_threads(threads)
         self._tokenize = _tokenizer(folder, config["model_cfg"]["text_cfg"], name)
-        self._name, self._fingerprint = name, fingerprint
-        self._preprocess = open_clip_preprocess(config)
-        self._dim = int(config["model_cfg"]["embed_dim"])
+        self.name, self.fingerprint = name, fingerprint
+        self.preprocess = open_clip_preprocess(config)
+        self.dim = int(config["model_cfg"]["embed_dim"])
         self._model, self._device = _placed(
-            model, device or choose_device(find_gpu()), self._preprocess, self._tokenize(_TRIAL), folder
+            model, device or choose_device(find_gpu()), self.preprocess, self._tokenize(_TRIAL), folder
         )
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def fingerprint(self) -> str:
-        return self._fingerprint
-
-    @property
-    def dim(self) -> int:
-        return self._dim
-
-    @property
-    def preprocess(self) -> Preprocess:
-        return self._preprocess
 
     def encode_texts(self, texts: Sequence[str]) -> Embeddings:
         if not texts:
-            return np.empty((0, self._dim), dtype=np.float32)
+            return np.empty((0, self.dim), dtype=np.float32)
         rows, fitted = _texts(self._model, self._tokenize(texts), self._device)
         self._keep(fitted)
         return rows
 
     def encode_images(self, pixels: NDArray[np.uint8]) -> Embeddings:
         if not len(pixels):
-            return np.empty((0, self._dim), dtype=np.float32)
-        rows, fitted = _images(self._model, pixels, self._preprocess, self._device)
+            return np.empty((0, self.dim), dtype=np.float32)
+        rows, fitted = _images(self._model, pixels, self.preprocess, self._device)
         self._keep(fitted)
         return rows
 

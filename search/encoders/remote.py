@@ -30,7 +30,7 @@ from search.errors import (
     SearchError,
     TimedOut,
 )
-from search.types import Embeddings, Preprocess
+from search.types import Embeddings
 
 # Of one {"embed": …}: docs/architecture.md, "HTTP contract". A serverless endpoint takes 4 MB, a real-time one 6.
 MAX_TEXTS = 256
@@ -67,33 +67,17 @@ class RemoteEncoder:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`client`: boto3's for `sagemaker-runtime`, by default of the environment's account and region."""
-        self._name, self._endpoint, self._sleep, self._clock = name, endpoint, sleep, clock
+        self.name, self._endpoint, self._sleep, self._clock = name, endpoint, sleep, clock
         self._client = client or _client(endpoint)
         told = self._ask({"describe": {}})
         try:
-            self._fingerprint, self._dim = str(told["fingerprint"]), int(told["dim"])
-            self._preprocess = preprocess_of(told["preprocess"])
+            self.fingerprint, self.dim = str(told["fingerprint"]), int(told["dim"])
+            self.preprocess = preprocess_of(told["preprocess"])
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             raise _stranger(endpoint) from error
 
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def fingerprint(self) -> str:
-        return self._fingerprint
-
-    @property
-    def dim(self) -> int:
-        return self._dim
-
-    @property
-    def preprocess(self) -> Preprocess:
-        return self._preprocess
-
     def encode_texts(self, texts: Sequence[str]) -> Embeddings:
-        most = max(1, min(MAX_TEXTS, MAX_BODY_BYTES // (self._dim * _NUMBER_BYTES)))
+        most = max(1, min(MAX_TEXTS, MAX_BODY_BYTES // (self.dim * _NUMBER_BYTES)))
         sizes = [len(json.dumps(text, ensure_ascii=False).encode()) + 2 for text in texts]
         return self._rows("texts", [list(texts[part]) for part in _parts(sizes, most)])
 
@@ -104,21 +88,21 @@ class RemoteEncoder:
 
     def _rows(self, kind: str, batches: Sequence[list[str]]) -> Embeddings:
         found = [self._embed(kind, batch) for batch in batches]
-        return np.concatenate(found) if found else np.empty((0, self._dim), np.float32)
+        return np.concatenate(found) if found else np.empty((0, self.dim), np.float32)
 
     def _embed(self, kind: str, batch: list[str]) -> Embeddings:
         answer = self._ask({"embed": {kind: batch}})
-        if (now := str(answer.get("fingerprint"))) != self._fingerprint:
+        if (now := str(answer.get("fingerprint"))) != self.fingerprint:
             raise EncoderMismatch(
                 f'The endpoint "{self._endpoint}" serves another model now ({now[:12]}) than before '
-                f"({self._fingerprint[:12]}), and their embeddings can't be mixed: deploy the former model again; or "
+                f"({self.fingerprint[:12]}), and their embeddings can't be mixed: deploy the former model again; or "
                 "start Sightline again and make new collections with the new one."
             )
         try:
             rows = np.asarray(answer["embeddings"][kind], np.float32)  # (n, dim)
         except (KeyError, TypeError, ValueError) as error:
             raise _stranger(self._endpoint) from error
-        if rows.shape != (len(batch), self._dim) or not np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-3):
+        if rows.shape != (len(batch), self.dim) or not np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-3):
             raise _stranger(self._endpoint)
         return rows
 
