@@ -210,7 +210,7 @@ def read_file(file: SourceFile, *, most_bytes: int) -> tuple[SourceFile, bytes]:
     """The file as it is now, and up to one byte more than may be. Raises: SourceError."""
     assert file.path is not None
     try:
-        with open(file.path, "rb", opener=_open_regular) as opened:
+        with open(file.path, "rb", opener=open_regular) as opened:
             status = os.fstat(opened.fileno())
             data = opened.read(most_bytes + 1)
     except OSError as error:
@@ -218,7 +218,7 @@ def read_file(file: SourceFile, *, most_bytes: int) -> tuple[SourceFile, bytes]:
     return replace(file, size_bytes=len(data), mtime_ns=status.st_mtime_ns), data
 
 
-def _open_regular(path: str, flags: int) -> int:
+def open_regular(path: str, flags: int) -> int:
     """What was a file when it was listed may be a link out of its folder by now, or a pipe that never answers."""
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 

@@ -16,5 +16,5 @@ class Stores:
     open_sources: "Callable[..., list[Source]]"
     build_release: Callable[..., Any]
     open_release: "Callable[..., Release]"
-    read_outputs: Callable[[str], Iterator[tuple[str, bytes]]]
+    read_outputs: Callable[[str], Iterator[tuple[str, Callable[[], bytes]]]]
     open_place: Callable[..., Any]

@@ -1,0 +1,86 @@
+"""Items embedded elsewhere, taken into a collection of this data folder; reads no part and no output itself."""
+
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+
+import typer
+
+from search.errors import CollectionNotFound, EncoderMismatch
+from search.shipped_item import ShippedItem, as_item
+from search.types import Collection, Condition, Library, Record
+from ui.terminal import plain
+
+_AT_ONCE = 200  # items of one acknowledgement
+_NAMED = 20  # odd ones of one place
+
+
+@dataclass(frozen=True, slots=True)
+class Odd:
+    """What does not come in, and why."""
+
+    name: str
+    reason: str
+
+
+def say(odd: Odd) -> None:
+    typer.echo(f"{plain(odd.name)} was left out: {plain(odd.reason)}", err=True)
+
+
+def open_target(library: Library, name: str, *, model: str, fingerprint: str, dim: int) -> Collection:
+    """Made where it is not there yet; whatever its model is."""
+    try:
+        return library.open(name)
+    except CollectionNotFound:
+        return library.create(name, model=model, fingerprint=fingerprint, dim=dim)
+
+
+def check_model(target: Collection, fingerprint: str) -> None:
+    if target.info.fingerprint != fingerprint:
+        raise EncoderMismatch(
+            f'"{plain(target.info.name)}" is for the model {plain(target.info.model)}, and this is of another one.'
+        )
+
+
+def take_in(items: Iterable[ShippedItem | Odd], target_of: Callable[[ShippedItem], Collection]) -> int:
+    """How many odd ones there are; the first are named. `target_of`: where such an item belongs.
+
+    Raises: what `items` and the collection raise; what was acknowledged before stays.
+    """
+    now, odd_count = datetime.now(UTC).isoformat(timespec="seconds"), 0
+    waiting = iter(items)
+    while batch := list(islice(waiting, _AT_ONCE)):
+        odd = [one for one in batch if isinstance(one, Odd)]
+        whole = [one for one in batch if isinstance(one, ShippedItem)]
+        if whole:
+            odd += _put(target_of(whole[0]), whole, now)
+        for one in odd[: max(0, _NAMED - odd_count)]:
+            say(one)
+        odd_count += len(odd)
+    if odd_count > _NAMED:
+        typer.echo(f"and {odd_count - _NAMED:,} more.", err=True)
+    return odd_count
+
+
+def _put(target: Collection, items: Sequence[ShippedItem], now: str) -> list[Odd]:
+    """Under the id that a uri has already; what is unchanged is left. Returns those of another model."""
+    odd, new = list[Odd](), []
+    known = _known(target, [item.record.uri for item in items])
+    for item in items:
+        before = known.get(item.record.uri)
+        if (item.fingerprint, len(item.embedding)) != (target.info.fingerprint, target.info.dim):
+            odd.append(Odd(item.record.uri, f"It was embedded by another model than the others ({item.model})."))
+        elif before is None:
+            new.append(as_item(item, secrets.token_hex(8), added_at=now))
+        elif before.content_hash != item.record.content_hash:
+            new.append(as_item(item, before.id, added_at=before.added_at))
+    if new:
+        target.put(new)
+    return odd
+
+
+def _known(target: Collection, uris: Sequence[str]) -> dict[str, Record]:
+    found = target.page(offset=0, count=len(uris), where=(Condition("uri", "in", tuple(uris)),))
+    return {record.uri: record for record in found}
