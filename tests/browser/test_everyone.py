@@ -213,3 +213,17 @@ def test_the_pages_title_and_preview_are_its_own(page: Page, address: str) -> No
     )
     assert page.locator("meta[property='og:title']").get_attribute("content") == "Sightline"
     assert page.locator("meta[name='twitter:creator']").count() == 0
+
+
+WIDE = {"viewport": {"width": 1920, "height": 1080}}
+
+
+@pytest.mark.parametrize("settings", [WIDE, {"viewport": {"width": 1440, "height": 900}}], ids=["1920", "1440"])
+def test_the_box_ends_where_the_pictures_end_and_a_row_has_five_to_seven(page: Page, address: str) -> None:
+    page.goto(f"{address}?collection=many&q=red")
+    expect(pictures(page).nth(20)).to_be_visible()
+    boxes = [pictures(page).nth(n).bounding_box() for n in range(12)]
+    row = [box for box in boxes if box["y"] == boxes[0]["y"]]  # type: ignore[index]
+    assert 5 <= len(row) <= 7
+    button = page.get_by_role("button", name="Search", exact=True).bounding_box()
+    assert abs(button["x"] + button["width"] - row[-1]["x"] - row[-1]["width"]) < 1  # type: ignore[index]

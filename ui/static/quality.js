@@ -7,7 +7,7 @@ import { ask, open, refine, session, watch } from "./session.js";
 
 const POLL_MS = 700;
 const SHOWN_RUNS = 3; // that are finished, failed ones among them
-const EXAMPLE = "query,relevant,kind\na red boat,trips/boat-1.jpg trips/boat-7.jpg,object\na zeppelin,,not there";
+const EXAMPLE = "query,relevant,kind\na red boat,boat-1.jpg boat-7.jpg,object\na zeppelin,,not there";
 const OUTDATED = "The collection has changed since: evaluate again to judge it as it is.";
 
 let view = null; // the mounted element
