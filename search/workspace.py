@@ -173,6 +173,7 @@ class Workspace:
 
     def create(self, name: str, *, model: str, description: str = "") -> CollectionInfo:
         """Raises: CollectionExists, CollectionError for an unusable name, ModelError, Busy."""
+        self.library.check_new(name)  # before a model is loaded for it
         encoder = self.encoder(model)
         with self._choosing:
             if self.encoders.fingerprint(model) != encoder.fingerprint:

@@ -68,7 +68,7 @@ def texts(body: Mapping[str, object], *, required: tuple[str, ...], optional: tu
             known = ", ".join((*required, *optional))
             raise BadQuery(f'The request has a field "{name[:40]}"; known are {known}.')
     for name in required:
-        if not body.get(name):
+        if body.get(name) is None:
             raise BadQuery(f'The request needs "{name}", a text.')
     checked = {name: value for name, value in body.items() if isinstance(value, str) and len(value) <= 2_000}
     for name in body:

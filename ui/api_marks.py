@@ -34,6 +34,8 @@ async def mark(request: Request) -> Response:
     for name in ("id", "request_id"):
         if len(given.get(name, "")) > LONGEST:
             raise BadQuery(f'"{name}" has at most {LONGEST} characters.')
+    if not given["id"]:
+        raise BadQuery('The request needs "id", a text.')
     collection = collection_name(given.get("collection") or None) or ""
     if events is not None:
         events.marked(Mark(given["id"], given["action"], given.get("request_id", ""), collection))

@@ -14,7 +14,6 @@ from search.models import ModelState
 from search.speeds import SpeedTest
 from search.workspace import Workspace
 from ui.api_errors import ERROR_ANSWERS
-from ui.api_query import collection_name
 from ui.bodies import openapi_body, read_json
 from ui.service import JSON_BYTES, check_change, service_of
 
@@ -119,8 +118,8 @@ async def start_making(request: Request) -> Response:
     body = await read_json(request, JSON_BYTES)
     download = _flag(body, "download")
     model = _name(body, known=("model", "name", "download"))
-    name = collection_name(body.get("name"))
-    if not name:
+    name = body.get("name")
+    if not isinstance(name, str):
         raise BadQuery('The request needs "name", the collection\'s.')
     making = await service.changes.run(service.workspace.makings.start, name, model=model, download=download)
     return JSONResponse({"making": asdict(making)}, status_code=202)

@@ -102,6 +102,7 @@ def test_the_process_writes_where_the_setting_says(tmp_path: Path) -> None:
     ("body", "message"),
     [
         ({"action": "open"}, 'The request needs "id", a text.'),
+        ({"id": "", "action": "open"}, 'The request needs "id", a text.'),
         ({"id": "red", "action": "look"}, '"action" is one of open, select, add, subtract, export.'),
         ({"id": "red", "action": "open", "user": "me"}, 'The request has a field "user"'),
         ({"id": "r" * 201, "action": "open"}, '"id" has at most 200 characters.'),

@@ -498,14 +498,26 @@ def test_a_collection_is_made_shown_and_deleted(client: TestClient) -> None:
     [
         ({"name": "colours", "model": "fake"}, 409, "collection_exists"),
         ({"name": "../up", "model": "fake"}, 422, "collection_error"),
-        ({"name": "", "model": "fake"}, 422, "bad_query"),
         ({"name": "x"}, 422, "bad_query"),
+        ({"name": None, "model": "fake"}, 422, "bad_query"),
         ({"name": ["x"], "model": "fake"}, 422, "bad_query"),
         ({"name": "x", "model": "fake", "dim": 3}, 422, "bad_query"),
     ],
 )
 def test_an_unusable_collection_is_refused(client: TestClient, body: object, status: int, code: str) -> None:
     assert refused(client.post("/api/collections", json=body))[:2] == (status, code)
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a/b", "-a"])
+@pytest.mark.parametrize("path", ["/api/collections", "/api/makings"])
+def test_a_name_that_is_none_is_answered_by_what_a_name_must_be(client: TestClient, path: str, name: str) -> None:
+    """Whatever else is wrong: no model is looked for first."""
+    answer = client.post(path, json={"name": name, "model": "no/such"})
+    assert refused(answer)[:2] == (422, "collection_error")
+    assert answer.json()["error"]["message"] == (
+        f"{name!r} can't be a collection's name: use 1 to 64 letters, digits, spaces, and _ . - inside; "
+        "begin with a letter or digit, end with no space or dot."
+    )
 
 
 # Bringing images in
