@@ -11,6 +11,7 @@ from deploy.errors import BadConfig
 from deploy.forms import read_section
 from deploy.sections import SECTIONS, Alarms, Config, Cost, Deploy, Ecs, Image, Release, Sagemaker, Space
 
+_MOST_BYTES = 2**20
 SLACK_S = 5  # between the end of draining and the kill
 ENDPOINT = r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"  # CreateEndpoint, "EndpointName"
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html, "Task CPU and memory"
@@ -27,13 +28,35 @@ MEMORY_MB_OF_CPU = {
 
 def read_config(path: Path, target: str) -> Config:
     """The file at `path`, with the section that `target` needs. Raises: BadConfig."""
+    data = _read(path)
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        return checked(tomllib.loads(data.decode("utf-8")), target)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise BadConfig(f"{path} is not UTF-8 text, first in line {line}: save it as UTF-8.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise BadConfig(
+            f"{path} is not TOML: {error}. Mend it there; deploy/deploy.example.toml shows the form."
+        ) from error
+    except RecursionError as error:
+        raise BadConfig(f"{path} is not TOML that is read here: its lists are nested too deep.") from error
+
+
+def _read(path: Path) -> bytes:
+    """Raises: BadConfig."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MOST_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError):
         raise BadConfig(f"There is no {path}. Copy deploy/deploy.example.toml to it and fill it in.") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadConfig(f"{path} can't be read: {error}.") from error
-    return checked(document, target)
+    except IsADirectoryError:
+        raise BadConfig(f"{path} is a folder: name the file in it with --config {path / 'deploy.toml'}.") from None
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise BadConfig(f"{path} can't be read, {reason}: give this user the right to, or name another.") from error
+    if len(data) > _MOST_BYTES:
+        raise BadConfig(f"{path} has more than {_MOST_BYTES // 2**20} MB, the limit: is it another file?")
+    return data
 
 
 def checked(document: Mapping[str, object], target: str) -> Config:

@@ -144,10 +144,37 @@ def test_a_file_that_is_not_there_says_what_to_copy(tmp_path: Path) -> None:
         read_config(tmp_path / "deploy.toml", "ecs")
 
 
-def test_a_file_that_is_no_toml_says_where(tmp_path: Path) -> None:
-    (tmp_path / "deploy.toml").write_text("[deploy]\nname = sightline\n", encoding="utf-8")
-    with pytest.raises(BadConfig, match=r"can't be read: Invalid value \(at line 2, column 8\)"):
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b"[deploy]\nname = sightline\n", "is not TOML: Invalid value (at line 2, column 8). Mend it there; "),
+        ("[deploy]\nname = 'Bürobilder'\n".encode("latin-1"), "is not UTF-8 text, first in line 2: save it as UTF-8."),
+        (b"#" * (2**20 + 1), "has more than 1 MB, the limit: is it another file?"),
+        (b"a = " + b"[" * 100_000, "is not TOML that is read here: its lists are nested too deep."),
+    ],
+)
+def test_a_file_that_can_t_be_used_says_why_and_what_to_do(tmp_path: Path, data: bytes, sentence: str) -> None:
+    (tmp_path / "deploy.toml").write_bytes(data)
+    with pytest.raises(BadConfig) as refused:
         read_config(tmp_path / "deploy.toml", "ecs")
+    assert str(refused.value).startswith(f"{tmp_path / 'deploy.toml'} {sentence}")
+
+
+def test_what_is_no_file_that_may_be_read_is_told_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "file").write_text("")
+    told = {}
+    for name in ("folder", "loop", "file/deploy.toml", "dangling"):
+        with pytest.raises(BadConfig) as refused:
+            read_config(tmp_path / name, "ecs")
+        told[name] = str(refused.value).replace(f"{tmp_path}/", "")
+    assert told == {
+        "folder": "folder is a folder: name the file in it with --config folder/deploy.toml.",
+        "loop": "loop can't be read, too many levels of symbolic links: give this user the right to, or name another.",
+        "file/deploy.toml": "There is no file/deploy.toml. Copy deploy/deploy.example.toml to it and fill it in.",
+        "dangling": "There is no dangling. Copy deploy/deploy.example.toml to it and fill it in.",
+    }
 
 
 OTHERS_CERTIFICATE = CERTIFICATE.replace("123456789012", "999999999999")
