@@ -10,7 +10,17 @@ from deploy.errors import BadConfig, Refused
 from deploy.sections import Config, Space
 
 ROOT = Path(__file__).parents[1]
-PRODUCT = ("app.py", "settings.py", "LICENSE", "search", "store", "ui", "pocket/encoder", "pocket/gallery")
+PRODUCT = (
+    "app.py",
+    "settings.py",
+    "LICENSE",
+    "search",
+    "store",
+    "ui",
+    "pocket/encoder",
+    "pocket/gallery",
+    "pocket/NOTO-OFL.txt",
+)
 LEFT_OUT = ("__pycache__", "*.pyc")
 NOT_NEEDED = ("boto3", "chromadb")  # nothing is indexed in a Space, and nothing there belongs to AWS
 MARK = ".sightline-space"  # the folder is ours to replace
@@ -105,7 +115,9 @@ def readme(section: Space) -> str:
     lines = "\n".join(f"{key}: {value}" for key, value in front.items())
     return (
         f"---\n{lines}\n---\n\n# {section.title}\n\nSearch a gallery of drawn scenes by meaning: by words, by pictures,"
-        " by both. Everybody may search; nobody can change anything here.\n"
+        " by both. Everybody may search; nobody can change anything here.\n\nCode, model and backgrounds: Apache-2.0"
+        " ([LICENSE](LICENSE)). The things drawn are Noto Color Emoji, SIL Open Font License 1.1"
+        " ([its text](pocket/NOTO-OFL.txt)).\n"
     )
 
 

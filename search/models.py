@@ -50,7 +50,7 @@ class ModelState:
     revision: str = ""
     where: str = ""
     note: str = ""  # what somebody should know of it; why it is unknown
-    needs_full: bool = False  # it can't be used before `make full`
+    needs_full: bool = False  # it can't be used before `make full`, or in the image's target `serve`
 
 
 @dataclass(frozen=True, slots=True)

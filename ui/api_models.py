@@ -30,7 +30,8 @@ router = APIRouter(responses=ERROR_ANSWERS)
     "/api/models",
     summary="The models for new collections, those that were fetched, and the downloads of late.",
     description="`state` is ready, needs_export (the first use takes minutes), needs_download or unknown; "
-    "`missing_bytes` is null where the hub must be asked first, `needs_full` true where `make full` must be run. "
+    "`missing_bytes` is null where the hub must be asked first, `needs_full` true where `make full` must be run "
+    "or, in a container, the image's target `full` used. "
     "`speed` was measured on this machine, null where it was not; `recall_en`, `recall_de` and `sketch` are what "
     "others published, null where they did not. `loading` is the stage of a model that is on its way into memory. "
     "`makings` are the collections that are being made.",

@@ -107,7 +107,9 @@ def _quantise(path: Path, out: Path, *, copies: Path) -> None:
         from onnx.checker import ValidationError
         from onnxruntime.quantization import QuantType, quantize_dynamic
     except ImportError as error:
-        raise ModelError("int8 needs the package onnx: install it with `make full`.") from error
+        raise ModelError(
+            "int8 needs the package onnx: install it with `make full`, or in a container use the image's target `full`."
+        ) from error
     copies.mkdir()
     out.parent.mkdir()
     for file in path.parent.iterdir():

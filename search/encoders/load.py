@@ -182,7 +182,8 @@ def _export(folder: Path, out: Path, name: str, *, offline: bool, progress: Call
     """Why there is none, in one sentence. Raises: ModelError where torch is missing."""
     if not has_torch():
         raise ModelError(
-            f'"{name}" must be exported once, which needs torch and open_clip: install them with `make full`.'
+            f'"{name}" must be exported once, which needs torch and open_clip: install them with `make full`, or in a '
+            "container use the image's target `full`."
         )
     from search.encoders.export import export_in_process
 

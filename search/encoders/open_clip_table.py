@@ -31,8 +31,9 @@ def look_in_table(name: ModelName) -> TableEntry:
     """Raises: ModelNotFound; ModelError without open_clip."""
     if importlib.util.find_spec("open_clip") is None:
         raise ModelError(
-            f'"{name.text}" is a name of open_clip\'s, which is not installed: install it with `make full`, or name a '
-            "published export as onnx:owner/name, which needs no torch."
+            f'"{name.text}" is a name of open_clip\'s, which is not installed: install it with `make full`, or in a '
+            "container use the image's target `full`; or name a published export as onnx:owner/name, which needs no "
+            "torch."
         )
     try:
         done = subprocess.run(

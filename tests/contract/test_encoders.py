@@ -178,7 +178,7 @@ def test_without_torch_an_open_clip_folder_says_what_to_install(
     model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "open_clip", None)
-    with pytest.raises(ModelError, match="make full"):
+    with pytest.raises(ModelError, match="with `make full`, or in a container use the image's target `full`"):
         load_encoder(str(model.source), models_dir=tmp_path / "models", bundled=tmp_path, offline=True)
 
 

@@ -157,8 +157,8 @@ def test_without_open_clip_its_names_say_what_to_install_and_what_needs_nothing(
     with pytest.raises(ModelError) as refused:
         plan_model(parse_name("ViT-B-32/openai"), models_dir=tmp_path / "models", hub=hub)
     assert str(refused.value) == (
-        '"ViT-B-32/openai" is a name of open_clip\'s, which is not installed: install it with `make full`, or name a '
-        "published export as onnx:owner/name, which needs no torch."
+        '"ViT-B-32/openai" is a name of open_clip\'s, which is not installed: install it with `make full`, or in a '
+        "container use the image's target `full`; or name a published export as onnx:owner/name, which needs no torch."
     )
 
 

@@ -108,6 +108,13 @@ def test_the_folder_is_whole_and_small_and_without_aws(folder: Path) -> None:
     assert not (folder / "deploy").exists()
 
 
+def test_the_licences_of_what_is_in_it_come_with_it(folder: Path) -> None:
+    readme = (folder / "README.md").read_text(encoding="utf-8")
+    linked = re.findall(r"\]\(([\w./-]+)\)", readme)
+    assert linked == ["LICENSE", "pocket/NOTO-OFL.txt"]
+    assert ["SIL OPEN FONT LICENSE" in (folder / name).read_text(encoding="utf-8") for name in linked] == [False, True]
+
+
 def test_with_docker_it_has_a_port_and_a_dockerfile(tmp_path: Path) -> None:
     build(tmp_path / "s", sdk="docker", title='Drawings: "two" # of them')
     front = front_matter(tmp_path / "s")

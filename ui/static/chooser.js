@@ -2,7 +2,7 @@
 
 import { h, icon } from "./html.js";
 import { request } from "./http.js";
-import { learnModels, loadingFigures, lookUp, size, watchModels } from "./models.js";
+import { NEEDS_FULL, learnModels, loadingFigures, lookUp, size, watchModels } from "./models.js";
 
 let view = null;
 let mayChange = false;
@@ -91,7 +91,12 @@ function unfolding({ name, title }) {
 
 function remarks(model) {
   return [
-    model.needs_full && h("span", { class: "remark" }, "Needs torch: run ", h("code", {}, "make full"), " once."),
+    model.needs_full &&
+      h(
+        "span",
+        { class: "remark" },
+        ...["Needs torch: run ", h("code", {}, "make full"), " once, or use the image's target ", h("code", {}, "full"), "."],
+      ),
     model.loading && h("span", { class: "remark" }, loadingFigures(model).join(" · ")),
     model.warning && h("span", { class: "remark" }, icon("warn"), model.warning),
     model.collections.length > 0 && h("span", { class: "remark quiet" }, `Used by ${model.collections.join(", ")}`),
@@ -201,7 +206,7 @@ async function find(form) {
   if (found.error) return fail(found.error.message);
   const where = found.state === "needs_download" ? `${size(found.missing_bytes)} from ${found.where}` : "It is here";
   place.append(
-    h("span", {}, [`${where}.`, found.note, found.needs_full && "Run `make full` first."].filter(Boolean).join(" ")),
+    h("span", {}, [`${where}.`, found.note, found.needs_full && NEEDS_FULL].filter(Boolean).join(" ")),
     ...(found.needs_full
       ? []
       : [h("button", { type: "button", class: "button small", onclick: () => make(name) }, "Make a collection with it")]),

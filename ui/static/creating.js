@@ -3,7 +3,7 @@
 import { h } from "./html.js";
 import { request } from "./http.js";
 import { showMakings } from "./making.js";
-import { learnModels, lookUp, modelNamed, size, titleOf, watchModels } from "./models.js";
+import { NEEDS_FULL, learnModels, lookUp, modelNamed, size, titleOf, watchModels } from "./models.js";
 
 const TYPING_MS = 600;
 const MAKE = "Make collection";
@@ -81,7 +81,7 @@ function choice({ name, title, note }) {
 
 function sizeOf(model) {
   if (!model) return "";
-  if (model.needs_full) return "needs make full";
+  if (model.needs_full) return "needs torch";
   if (model.state !== "needs_download") return model.name === "pocket" ? "" : "here";
   const missing = model.missing_bytes ?? model.about_bytes;
   return missing ? `${model.missing_bytes === null ? "about " : ""}${size(missing)}` : "";
@@ -112,7 +112,7 @@ async function showCost() {
   }
   const waits = cost.state === "needs_download" && cost.missing_bytes > 0;
   tell([waits && `It comes from ${cost.where}, and is checked.`, cost.state !== "unknown" && cost.note].filter(Boolean).join(" "));
-  if (cost.needs_full) fail("This model needs torch: run `make full` once, and start Sightline again.");
+  if (cost.needs_full) fail(NEEDS_FULL);
   const words = waits ? `Download ${size(cost.missing_bytes)} and make collection` : MAKE;
   label(words, !cost.needs_full);
 }

@@ -6,6 +6,9 @@ import { request } from "./http.js";
 const POLL_MS = 700;
 const STAGES = ["reading weights", "text tower", "image tower", "checking"]; // of an export
 
+export const NEEDS_FULL =
+  "This model needs torch: run `make full` once and start Sightline again; in a container use the image's target `full`.";
+
 const listeners = new Set();
 let told = { models: [], downloads: [], makings: [], sources: {}, machine: "" };
 let next = 0; // the timer of the next question
