@@ -14,6 +14,7 @@ from ui.bodies import parse_json
 from ui.telemetry import Work
 
 BATCH_BYTES = 6_291_456  # what a real-time endpoint takes. Source: docs/decisions/0009-batches-and-overload.md
+ERROR_BYTES = 512  # of an error's line, at most
 _TEXTS_FROM = 32  # lines whose texts are encoded in one go
 _EMBEDDING_IS = 10  # hits, by the length of what is answered
 
@@ -26,6 +27,7 @@ class BatchLimits:
     lines: int = 1_000
     hits: int = 20_000  # of all lines; they are held until the last one is there
     within_s: float = 25.0  # below the deadline of the request, so that what is done by then is answered
+    answer_bytes: int | None = None  # of all lines
 
 
 def answer_lines(
@@ -56,7 +58,7 @@ def answer_lines(
             elif clock() > until:
                 wish = TimedOut(f"The lines before took {limits.within_s:g} s: send fewer lines in one request.")
             done.append(_answer(workspace, wish, thumb_url))
-    return _joined(done, request_id)
+    return _joined(_fitting(done, limits.answer_bytes), request_id)
 
 
 def _lines(data: bytes, *, most: int) -> list[bytes]:
@@ -102,6 +104,26 @@ def _answer(workspace: Workspace, wish: Wish | SearchError, thumb_url: ThumbUrl)
         return answered(workspace, wish, thumb_url=thumb_url)
     except SearchError as error:
         return error
+
+
+def _fitting(done: Sequence[Reply | SearchError], most_bytes: int | None) -> Sequence[Reply | SearchError]:
+    """What would make the whole too large becomes an error, for which each line has room."""
+    if most_bytes is None:
+        return done
+    left_bytes = most_bytes - len(done) * ERROR_BYTES
+    fitting: list[Reply | SearchError] = []
+    for each in done:
+        if isinstance(each, Reply):
+            more_bytes = max(0, len(each.body) + 1 - ERROR_BYTES)
+            if more_bytes > left_bytes:
+                each = BadQuery(
+                    f"All answers together would have more than {most_bytes:,} bytes, which is what the platform "
+                    "passes on: send fewer lines in one request, or ask for a smaller top_k."
+                )
+            else:
+                left_bytes -= more_bytes
+        fitting.append(each)
+    return fitting
 
 
 def _joined(done: Sequence[Reply | SearchError], request_id: str) -> Reply:

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from search.errors import BadQuery
 from ui import api_query
 from ui.api_errors import add_error_handlers
 from ui.arrivals import InTime
@@ -61,11 +62,21 @@ async def invocations(request: Request) -> Response:
         reply = await batch_reply(request, service, body, read=read, thumb_url=thumb_url)
     else:
         reply = await workers_for(service, body).run(api_query.invoke, service.workspace, body)
+    check_size(reply, service.limits.answer_bytes)
     response = reply_response(request, reply)
     attributes = request.headers.get(CUSTOM_ATTRIBUTES, "")
     if attributes.isascii() and attributes.isprintable() and 0 < len(attributes) <= LONGEST_ATTRIBUTES:
         response.headers[CUSTOM_ATTRIBUTES] = attributes
     return response
+
+
+def check_size(reply: api_query.Reply, most_bytes: int | None) -> None:
+    """Raises: BadQuery for what the platform would not pass on, without a word to the caller."""
+    if most_bytes is not None and len(reply.body) > most_bytes:
+        raise BadQuery(
+            f"The answer has {len(reply.body):,} bytes, and the platform passes {most_bytes:,} on: ask for a smaller "
+            "top_k, or for fewer embeddings at once."
+        )
 
 
 async def execution_parameters(_: Request) -> Response:

@@ -26,6 +26,7 @@ class Limits:
     image_bytes: int = 50 * 2**20  # of one picture
     upload_bytes: int = 2_000 * 2**20  # of one upload
     body_bytes: int | None = None  # of a query's body, where the platform has a word in it
+    answer_bytes: int | None = None  # and of what answers one; None: any number
     deadline_s: float = 30.0  # of a search
     waiting: int = 256  # searches, before one more is refused
     batch: BatchLimits = field(default_factory=BatchLimits)
@@ -37,14 +38,17 @@ class Limits:
 
 
 def serve_limits(*, image_bytes: int, is_batch_transform: bool = False) -> Limits:
-    """SageMaker's: 6 MB and 60 s a request; a job of Batch Transform waits up to an hour.
+    """SageMaker's: 6 MB each way and 60 s a request; a job of Batch Transform waits up to an hour for any answer.
 
     64 wait: about a second's work, so that more is refused at once and tried elsewhere.
     """
     if is_batch_transform:
         batch = BatchLimits(lines=50_000, hits=1_000_000, within_s=TRANSFORM_S)
         return Limits(image_bytes, body_bytes=BATCH_BYTES, deadline_s=TRANSFORM_S, waiting=64, batch=batch)
-    return Limits(image_bytes, body_bytes=BATCH_BYTES, deadline_s=50.0, waiting=64, batch=BatchLimits(within_s=45.0))
+    batch = BatchLimits(within_s=45.0, answer_bytes=BATCH_BYTES)
+    return Limits(
+        image_bytes, body_bytes=BATCH_BYTES, answer_bytes=BATCH_BYTES, deadline_s=50.0, waiting=64, batch=batch
+    )
 
 
 @dataclass(frozen=True, slots=True)

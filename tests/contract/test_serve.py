@@ -29,12 +29,14 @@ from tests.contract.served import open_workspace, picture
 from tests.fakes import FakeEncoder
 from tests.stored import wait_until
 from ui.access import Access
+from ui.batches import ERROR_BYTES, BatchLimits
 from ui.listen import PortTaken, open_port
 from ui.readiness import Readiness, search_check
 from ui.serve import make_serve_app
 from ui.service import SEARCHES, Limits, make_service, serve_limits
 
 ROOT = Path(__file__).parents[2]
+JSON = {"content-type": "application/json"}
 LINES = {"content-type": "application/jsonlines"}
 WORDS_OF = ("red", "green", "blue")
 ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
@@ -240,6 +242,43 @@ def test_lines_that_ask_for_more_hits_than_one_request_may_hold_are_refused_one_
     answers = lines(client, *[b'{"query": "red", "top_k": 1000}'] * 21, b'{"query": "green", "top_k": 1}')
     assert ["hits" in answer for answer in answers] == [True] * 20 + [False] * 2
     assert "more than 20,000 hits together" in answers[20]["error"]["message"]
+
+
+ONE_HIT = b'{"query": "red", "top_k": 1}'
+
+
+def test_an_answer_that_the_platform_would_not_pass_on_is_refused_with_the_remedy(workspace: Workspace) -> None:
+    size = len(client_of(workspace).post("/invocations", content=ONE_HIT, headers=JSON).content)
+    client = client_of(workspace, limits=Limits(image_bytes=2**20, answer_bytes=size + 20))  # its times vary
+    assert client.post("/invocations", content=ONE_HIT, headers=JSON).status_code == 200
+    refused = client.post("/invocations", json={"query": "red", "top_k": 4})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "bad_query")
+    assert "ask for a smaller top_k" in refused.json()["error"]["message"]
+
+
+def test_lines_whose_answers_would_be_too_large_together_are_refused_one_by_one(workspace: Workspace) -> None:
+    most_bytes = 50 * ERROR_BYTES
+    limits = Limits(image_bytes=2**20, batch=BatchLimits(answer_bytes=most_bytes))
+    client = client_of(workspace, limits=limits)
+    sent = [ONE_HIT, b'{"query": "red", "top_k": 4}'] * 20
+    answer = client.post("/invocations", content=b"\n".join(sent), headers=LINES)
+    assert len(answer.content) <= most_bytes
+    told = [json.loads(line) for line in answer.content.splitlines()]
+    assert len(told) == 40
+    assert [len(told[0]["hits"]), len(told[1]["hits"])] == [1, 4]
+    refused = [one["error"] for one in told if "error" in one]
+    assert refused
+    assert {one["code"] for one in refused} == {"bad_query"}
+    assert f"more than {most_bytes:,} bytes" in refused[0]["message"]
+    alone = client.post("/invocations", content=sent[-1], headers=LINES)
+    assert len(json.loads(alone.content)["hits"]) == 4
+
+
+def test_a_real_time_endpoint_passes_6_mb_on_and_a_job_any_number() -> None:
+    limits = serve_limits(image_bytes=2**20)
+    assert (limits.answer_bytes, limits.batch.answer_bytes) == (6_291_456, 6_291_456)
+    job = serve_limits(image_bytes=2**20, is_batch_transform=True)
+    assert (job.answer_bytes, job.batch.answer_bytes) == (None, None)
 
 
 def test_the_texts_of_a_batch_are_encoded_together(tmp_path: Path) -> None:

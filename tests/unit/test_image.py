@@ -40,6 +40,13 @@ def reached(wanted: list[Requirement]) -> Iterator[str]:
             wanted += [need for need in needs if need.marker is None or need.marker.evaluate({"extra": extra})]
 
 
+def test_the_image_is_started_as_the_platforms_start_it() -> None:
+    """What follows `docker run IMAGE` takes CMD's place, and signals reach Python itself."""
+    lines = re.findall(r"^(ENTRYPOINT|CMD|STOPSIGNAL|USER) (.*)$", DOCKERFILE, re.MULTILINE)
+    assert lines == [("ENTRYPOINT", '["python", "app.py"]'), ("CMD", '["ui"]')]
+    assert 'com.amazonaws.sagemaker.capabilities.accept-bind-to-port="true"' in DOCKERFILE
+
+
 def test_each_pin_names_one_version() -> None:
     assert [name for name, version in PINS.items() if not re.fullmatch(r"==[\w.!]+", version)] == []
 

@@ -1,8 +1,10 @@
+import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from ui.listen import IdleConnections
+from ui.listen import IdleConnections, open_port
 
 
 @dataclass
@@ -54,3 +56,10 @@ def test_leaving_waits_for_no_work_that_was_given_up() -> None:
     )
     left = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert (left.returncode, left.stdout, left.stderr) == (0, "told", "")
+
+
+def test_callers_are_connected_though_nothing_is_served_yet() -> None:
+    """SageMaker gives a container 250 ms to take a connection, however busy it is: the system does it."""
+    with open_port("127.0.0.1", 0) as listener, ExitStack() as connected:
+        for _ in range(100):
+            connected.enter_context(socket.create_connection(listener.getsockname(), timeout=10))
