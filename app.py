@@ -114,15 +114,17 @@ def main() -> None:
     from store.library import open_library
     from store.lock import read_holder
     from store.places import open_place
-    from store.release import build_release, open_release
-    from store.sources import open_sources
+    from store.release import build_release, open_release, read_manifest
+    from store.sources import open_sources, origins
     from ui.commands import Bundled, build, told
     from ui.model_command import model_commands
     from ui.release_command import release_commands
     from ui.stores import Stores
 
     holder = partial(read_holder, settings.data_dir)
-    stores = Stores(open_library, open_sources, build_release, open_release, read_outputs, open_place)
+    stores = Stores(
+        open_library, open_sources, origins, build_release, open_release, read_manifest, read_outputs, open_place
+    )
     commands = build(settings, join, holder=holder, bundled=Bundled(GALLERY, QUERIES, card=card_of), stores=stores)
     commands.add_typer(model_commands(settings, models_of, told, join, holder), name="model")
     commands.add_typer(release_commands(settings, told, join, stores, root=HERE, gallery=GALLERY), name="release")

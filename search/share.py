@@ -30,10 +30,11 @@ def read_share(text: str) -> Share:
 
 
 class SharedSource:
-    """The files of one share; it says nothing of what is gone, for it does not see all."""
+    """The files of one share, for a collection that holds no others; remembers what it listed."""
 
     def __init__(self, source: Source, share: Share) -> None:
         self._source, self._share = source, share
+        self.listed: dict[str, int] = {}  # by uri its size in bytes, -1 where it can't be read
 
     @property
     def name(self) -> str:
@@ -44,11 +45,14 @@ class SharedSource:
         return self._source.root
 
     @property
-    def scope(self) -> None:
-        return None
+    def scope(self) -> str | None:
+        return self._source.scope
 
     def files(self) -> Iterator[SourceFile | Failure]:
-        return (found for found in self._source.files() if self._share.has(found.uri))
+        for found in self._source.files():
+            if self._share.has(found.uri):
+                self.listed[found.uri] = found.size_bytes if isinstance(found, SourceFile) else -1
+                yield found
 
     def read(self, file: SourceFile, *, most_bytes: int) -> tuple[SourceFile, bytes]:
         return self._source.read(file, most_bytes=most_bytes)

@@ -148,7 +148,7 @@ def _fetch(s3: S3, address: Address, stored: Stored, target: Path, tags: Path) -
 
 def check_release(folder: Path) -> Release:
     """Every file is there as the manifest says, and no other. Raises: ReleaseDamaged, StoreUnavailable."""
-    release = _read_manifest(folder)
+    release = read_manifest(folder)
     called = f'The release "{shown(release.name)}"'
     files: dict[str, Any] = release.told["files"]
     try:
@@ -170,7 +170,8 @@ def check_release(folder: Path) -> Release:
     return release
 
 
-def _read_manifest(folder: Path) -> Release:
+def read_manifest(folder: Path) -> Release:
+    """As the manifest says; no file beside it is looked at. Raises: ReleaseDamaged."""
     said = f"{shown(folder.name)} is no release, or is damaged: its {MANIFEST}"
     try:
         with (folder / MANIFEST).open("rb") as file:

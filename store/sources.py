@@ -1,5 +1,6 @@
 """Where images come from: folders, lists of files, kept uploads and archives here, and what lies in S3."""
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -165,6 +166,34 @@ def open_sources(
         )
         sources.append(FilesSource(UPLOADS, None, kept))
     return sources
+
+
+def origins(sources: Sequence[Source]) -> list[str]:
+    """What they are, each once and in no order of theirs, without a place of this machine; an archive by its bytes.
+
+    Raises: SourceError for an archive that can't be read.
+    """
+    return sorted({origin for source in sources for origin in _origins(source)})
+
+
+def _origins(source: Source) -> Iterator[str]:
+    match source:
+        case FilesSource():
+            yield from (f"{source.name}/{relative}" for _, relative, _ in source.chosen)
+        case ArchiveSource():
+            yield f"{source.called} (sha256 {_hash_of(source.path)})"
+        case BucketSource():
+            yield source.scope or str(source.address)
+        case _:
+            yield source.scope or source.name
+
+
+def _hash_of(path: Path) -> str:
+    try:
+        with path.open("rb", buffering=0) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:32]
+    except OSError as error:
+        raise SourceError(f"{shown(path.name)} can't be read: {error.strerror}.") from error
 
 
 def _resolved(given: str) -> Path:

@@ -114,7 +114,7 @@ def build(
         ] = None,
         prune: Annotated[bool, typer.Option("--prune", help="Remove what is no longer there.")] = False,
         part: Annotated[str | None, typer.Option(metavar="I/N", help="Only that share, as a part in --out.")] = None,
-        out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where the part is written.")] = None,
+        out: Annotated[str | None, typer.Option(metavar="FOLDER", help="Where the part is written.")] = None,
     ) -> None:
         """Add images, which stay where they are, to a collection.
 

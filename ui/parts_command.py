@@ -1,70 +1,165 @@
 """`index --part`: the images of one share, embedded apart from any data folder, as a part that `import` takes in."""
 
+import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from search.errors import BadQuery, EncoderMismatch
+from search.errors import BadQuery, SourceError, StoreBusy
 from search.indexing import index
+from search.made_from import Listing, MadeFrom, as_made_from, difference, list_of
 from search.share import Share, SharedSource
 from settings import Settings
 from ui.stores import Stores
 from ui.terminal import plain
 
 if TYPE_CHECKING:
+    from search.types import Collection, Encoder, Failure, Library, Source
+    from search.workspace import Workspace
     from ui.start import Join
 
 _TOLD = 20  # unusable files by name
+_NOTE = "made_from.json"  # of the unfinished folder
+_UNPACKED = "uploads"  # the source of what archives hold; what they hold is known by their own bytes
+_ANEW = "take it away to make it anew, or name another --out."
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a part is to be made of and by."""
+
+    stores: Stores
+    paths: Sequence[str]
+    share: Share
+    encoder: "Encoder"
+    model: str
+    max_image_mb: int
+
+    @property
+    def name(self) -> str:
+        return f"part-{self.share.number:04}-of-{self.share.of:04}"
+
+    def sources(self, *, uploads_dir: Path, keep: Callable[[bytes, str], str]) -> "list[Source]":
+        """Their names follow from the paths alone, so that every machine and every run has the same uris."""
+        max_bytes = self.max_image_mb * 2**20
+        return self.stores.open_sources(self.paths, known={}, uploads_dir=uploads_dir, keep=keep, max_bytes=max_bytes)
+
+    def made_from(self, sources: "Sequence[Source]") -> MadeFrom:
+        return MadeFrom(tuple(self.stores.origins(sources)), self.max_image_mb)
 
 
 def make_part(
-    settings: Settings, join: "Join", stores: Stores, paths: Sequence[str], share: Share, out: Path, *, model: str
+    settings: Settings, join: "Join", stores: Stores, paths: Sequence[str], share: Share, out: str, *, model: str
 ) -> None:
     """Takes no lock but that of its own unfinished folder, in which the same command goes on."""
-    if out.parts[:1] == ("s3:",):
+    if out.startswith("s3://"):
         raise BadQuery("--out is a folder: write the part to one, and copy it to the bucket when it is done.")
-    name = f"part-{share.number:04}-of-{share.of:04}"
-    done, work = out / name, out / f".{name}"
-    if done.exists():
+    with closing(join(settings, write=False)) as workspace, workspace.encoders.using(model) as encoder:
+        asked = _Asked(stores, paths, share, encoder, model, settings.max_image_mb)
+        done, work = Path(out) / asked.name, Path(out) / f".{asked.name}"
+        if not done.exists():
+            with closing(_opened(stores, work)) as library:
+                if not done.exists():  # another process may have made it until now
+                    _make(asked, workspace, library, work, done)
+                    shutil.rmtree(work, ignore_errors=True)
+                    return
+        _check_finished(asked, done)
+        shutil.rmtree(work, ignore_errors=True)  # of a process that was killed between the two
         typer.echo(f"{plain(str(done))} is there already.")
-        return
-    with (
-        closing(join(settings, write=False)) as workspace,
-        closing(stores.open_library(work)) as library,
-        workspace.encoders.using(model) as encoder,
-    ):
-        if not library.list():
-            library.create("part", model=model, fingerprint=encoder.fingerprint, dim=encoder.dim)
-        collection = library.open("part")
-        if collection.info.fingerprint != encoder.fingerprint:
-            raise EncoderMismatch(f"{plain(str(work))} was begun with another model: take it away, or name that model.")
-        sources = stores.open_sources(
-            paths,
-            known=collection.sources(),
-            uploads_dir=work / "uploads",
-            keep=library.keep_upload,
-            max_bytes=settings.max_image_mb * 2**20,
-        )
-        for source in sources:
-            index(collection, encoder, workspace.decoder, SharedSource(source, share))
-        failures = collection.failures()
-        stores.build_release(
-            done,
-            name=name,
-            model={"name": model, "fingerprint": encoder.fingerprint, "dim": encoder.dim},
-            files={},
-            snapshot=lambda into: {
-                "name": "part",
-                "images": len(collection),
-                "thumbnails": collection.snapshot(into, model=model),
-            },
-            told={"part": {"number": share.number, "of": share.of}, "unusable": len(failures)},
-        )
-        typer.echo(f"{plain(str(done))}: {len(collection):,} images, {len(failures):,} unusable.")
-        for failure in failures[:_TOLD]:
-            typer.echo(f"  {plain(failure.uri)}: {plain(failure.message)}", err=True)
-    shutil.rmtree(work)
+
+
+def _opened(stores: Stores, work: Path) -> "Library":
+    try:
+        return stores.open_library(work)
+    except StoreBusy as error:
+        raise StoreBusy(f"{plain(str(work))} is in use: another process is making this part.") from error
+
+
+def _make(asked: _Asked, workspace: "Workspace", library: "Library", work: Path, done: Path) -> None:
+    sources = asked.sources(uploads_dir=work / "uploads", keep=library.keep_upload)
+    made_from = asked.made_from(sources)
+    collection = _begun(asked, library, work, made_from)
+    shared = [SharedSource(source, asked.share) for source in sources]
+    for source in shared:
+        index(collection, asked.encoder, workspace.decoder, source, prune=True)
+    failures = collection.failures()
+    asked.stores.build_release(
+        done,
+        name=asked.name,
+        model={"name": asked.model, "fingerprint": asked.encoder.fingerprint, "dim": asked.encoder.dim},
+        files={},
+        snapshot=lambda into: {
+            "name": "part",
+            "images": len(collection),
+            "thumbnails": collection.snapshot(into, model=asked.model),
+        },
+        told={
+            "part": {"number": asked.share.number, "of": asked.share.of},
+            "made_from": replace(made_from, images=_listed(shared)).to_json(),
+            "unusable": len(failures),
+        },
+    )
+    _tell(done, collection, failures)
+
+
+def _begun(asked: _Asked, library: "Library", work: Path, made_from: MadeFrom) -> "Collection":
+    """The unfinished part's collection. Raises: SourceError where it was begun for something else."""
+    note = work / _NOTE
+    if not library.list():
+        note.write_text(json.dumps(made_from.to_json()), encoding="utf-8")
+        encoder = asked.encoder
+        return library.create("part", model=asked.model, fingerprint=encoder.fingerprint, dim=encoder.dim)
+    collection = library.open("part")
+    if trouble := _trouble(asked, _noted(note), collection.info.fingerprint, made_from):
+        raise SourceError(f"{plain(str(work))} was begun{trouble}: {_ANEW}")
+    return collection
+
+
+def _noted(note: Path) -> object:
+    try:
+        return json.loads(note.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def _check_finished(asked: _Asked, done: Path) -> None:
+    """Raises: SourceError where what is there was made of something else."""
+    sources = asked.sources(uploads_dir=Path(), keep=_kept_nowhere)
+    shared = [SharedSource(source, asked.share) for source in sources if source.name != _UNPACKED]
+    for source in shared:
+        for _ in source.files():
+            pass
+    now = replace(asked.made_from(sources), images=_listed(shared))
+    there = asked.stores.read_manifest(done)
+    if trouble := _trouble(asked, there.told.get("made_from"), there.fingerprint, now):
+        raise SourceError(f"{plain(str(done))} is there already{trouble}: {_ANEW}")
+
+
+def _kept_nowhere(data: bytes, suffix: str) -> str:
+    raise AssertionError("archives are compared by their bytes, not unpacked")
+
+
+def _trouble(asked: _Asked, told: Any, fingerprint: str, now: MadeFrom) -> str:
+    """The end of a sentence: why what is there is not what is asked for."""
+    before = as_made_from(told)
+    if before is None:
+        return " and does not say what it was made of"
+    if fingerprint != asked.encoder.fingerprint:
+        return ", but it was embedded by another model"
+    differs = plain(difference(before, now))
+    return f", but {differs}" if differs else ""
+
+
+def _listed(shared: Sequence[SharedSource]) -> Listing:
+    return list_of({uri: size for one in shared if one.name != _UNPACKED for uri, size in one.listed.items()})
+
+
+def _tell(done: Path, collection: "Collection", failures: "Sequence[Failure]") -> None:
+    typer.echo(f"{plain(str(done))}: {len(collection):,} images, {len(failures):,} unusable.")
+    for failure in failures[:_TOLD]:
+        typer.echo(f"  {plain(failure.uri)}: {plain(failure.message)}", err=True)

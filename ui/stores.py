@@ -1,7 +1,8 @@
 """The store's functions that the shell's commands are given by app.py, since the faces may not import the store."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,7 +15,9 @@ class Stores:
 
     open_library: "Callable[..., Library]"
     open_sources: "Callable[..., list[Source]]"
+    origins: "Callable[[Sequence[Source]], list[str]]"
     build_release: Callable[..., Any]
     open_release: "Callable[..., Release]"
+    read_manifest: "Callable[[Path], Release]"
     read_outputs: Callable[[str], Iterator[tuple[str, Callable[[], bytes]]]]
     open_place: Callable[..., Any]

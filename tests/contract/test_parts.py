@@ -28,11 +28,11 @@ from ui.service import Limits, make_service
 COUNT = 24
 
 
-def run(*arguments: str, data_dir: Path, code: int = 0) -> str:
+def run(*arguments: str, data_dir: Path, code: int = 0, **environment: str) -> str:
     done = subprocess.run(
         [sys.executable, "app.py", *arguments],
         cwd=ROOT,
-        env={**os.environ, "SIGHTLINE_DATA_DIR": str(data_dir)},
+        env={**os.environ, "SIGHTLINE_DATA_DIR": str(data_dir), **environment},
         capture_output=True,
         text=True,
         timeout=120,
@@ -97,13 +97,6 @@ def test_joining_again_changes_nothing(parts: list[Path], tmp_path: Path) -> Non
     assert len(kept(tmp_path, "photos")[0]) == COUNT
 
 
-def test_a_finished_part_is_not_made_again(images: Path, parts: list[Path], tmp_path: Path) -> None:
-    before = (parts[0] / "manifest.json").stat().st_mtime_ns
-    said = run("index", str(images), "--part", "1/4", "--out", str(parts[0].parent), data_dir=tmp_path)
-    assert said.strip().endswith("is there already.")
-    assert (parts[0] / "manifest.json").stat().st_mtime_ns == before
-
-
 def test_a_damaged_and_a_missing_part_are_named_and_the_others_come_in(parts: list[Path], tmp_path: Path) -> None:
     damaged = tmp_path / parts[1].name
     subprocess.run(["cp", "-R", str(parts[1]), str(damaged)], check=True)
@@ -126,18 +119,6 @@ def test_a_manifest_that_names_no_part_is_left_out_by_name(parts: list[Path], tm
     said = run("import", str(odd), *map(str, parts), "-c", "photos", data_dir=tmp_path / "d", code=1)
     assert f"{odd} was left out: It is no part that `index --part` made.\n" in said
     assert len(kept(tmp_path / "d", "photos")[0]) == COUNT
-
-
-def test_a_part_is_not_written_to_a_folder_named_like_a_bucket(images: Path, tmp_path: Path) -> None:
-    said = run("index", str(images), "--part", "1/4", "--out", "s3://bucket/x", data_dir=tmp_path, code=1)
-    assert said == "--out is a folder: write the part to one, and copy it to the bucket when it is done.\n"
-    assert not (ROOT / "s3:").exists()
-
-
-@pytest.mark.parametrize("share", ["0/4", "5/4", "1", "a/b", "1/0", "1/1000000"])
-def test_a_share_that_is_none_is_refused(images: Path, tmp_path: Path, share: str) -> None:
-    said = run("index", str(images), "--part", share, "--out", str(tmp_path), data_dir=tmp_path, code=1)
-    assert "names no part" in said
 
 
 @pytest.fixture

@@ -1,3 +1,4 @@
+import hashlib
 import os
 import zipfile
 from collections.abc import Mapping
@@ -7,7 +8,7 @@ import pytest
 
 from search.errors import SourceError
 from search.types import Failure, SentArchive, Source, SourceFile, Upload
-from store.sources import UPLOADS, ArchiveSource, FilesSource, FolderSource, open_sources
+from store.sources import UPLOADS, ArchiveSource, FilesSource, FolderSource, open_sources, origins
 
 
 def write(folder: Path, *names: str) -> None:
@@ -208,3 +209,19 @@ def test_an_archive_that_was_sent_goes_by_the_name_it_came_with(tmp_path: Path) 
     assert list(failures(good)) == ["uploads/holidays.zip/b.png"]
     with pytest.raises(SourceError, match=r"^x\.zip is not a zip archive"):
         list(lost.files())
+
+
+def test_origins_name_no_place_of_the_machine_and_have_no_order(tmp_path: Path) -> None:
+    write(tmp_path, "a/pics/x.jpg", "a/pics/deep/y.jpg", "b/z.jpg")
+    with zipfile.ZipFile(tmp_path / "box.zip", "w") as archive:
+        archive.writestr("q.jpg", b"q")
+
+    def named(*paths: str) -> list[str]:
+        given = [path if path.startswith("s3:") else str(tmp_path / path) for path in paths]
+        return origins(open_sources(given, known={}, uploads_dir=tmp_path, keep=lambda data, suffix: "", max_bytes=1))
+
+    digest = hashlib.sha256((tmp_path / "box.zip").read_bytes()).hexdigest()[:32]
+    places = ["a/pics", "b/z.jpg", "box.zip", "s3://bucket/deep", "s3://bucket/one.jpg", "a/pics"]
+    told = ["b/z.jpg", f"box.zip (sha256 {digest})", "pics/", "s3://bucket/deep/", "s3://bucket/one.jpg"]
+    assert named(*places) == named(*reversed(places)) == told
+    assert named("a/pics", "a/pics/deep") == ["pics/", "pics/deep/"]
