@@ -1,6 +1,8 @@
 """The workflows run what anyone can run, with actions pinned by hash and no stored key."""
 
+import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +99,34 @@ def test_aws_is_reached_by_a_role_and_no_key() -> None:
 
 def test_a_tag_that_is_released_is_a_version_and_no_program() -> None:
     assert loaded(RELEASE)[True] == {"push": {"tags": ["v[0-9]+.[0-9]+.[0-9]+"]}}
+
+
+@pytest.mark.parametrize(
+    ("tag", "version", "said"),
+    [
+        ("v1.2.3", "1.2.3", ""),
+        (
+            "v1.2.4",
+            "1.2.3",
+            'The tag is v1.2.4, and pyproject.toml says version = "1.2.3": tag this commit v1.2.3, or ',
+        ),
+        ("v1.2.3", "1.2.30", 'The tag is v1.2.3, and pyproject.toml says version = "1.2.30": tag this commit v1.2.30,'),
+    ],
+)
+def test_a_tag_is_the_version_of_its_commit_or_nothing_is_released(
+    tmp_path: Path, tag: str, version: str, said: str
+) -> None:
+    jobs = loaded(RELEASE)["jobs"]
+    assert (jobs["test"]["needs"], jobs["image"]["needs"]) == ("version", "test")
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    told = re.sub(r'^version = ".*"$', f'version = "{version}"', text, flags=re.MULTILINE)
+    (tmp_path / "pyproject.toml").write_text(told, encoding="utf-8")
+    (script,) = [step["run"] for step in jobs["version"]["steps"] if "run" in step]
+    environment = {"PATH": os.environ["PATH"], "GITHUB_REF_NAME": tag}
+    done = subprocess.run(["bash", "-e", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == (1 if said else 0)
+    assert done.stdout.startswith(f"::error::{said}" if said else "")
+    assert bool(done.stdout) == bool(said)
 
 
 def test_an_image_is_tested_scanned_and_listed_before_it_is_published() -> None:
