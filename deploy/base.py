@@ -60,8 +60,13 @@ def bring(
     say(f"{stack}:")
     for line in change.changes:
         say(f"  {line}")
-    if not ask("Do this?", "yes"):
-        stacks.discard(change, aws)
+    agreed = False
+    try:
+        agreed = ask("Do this?", "yes")
+    finally:  # where nobody can be asked, and at Ctrl-C, too
+        if not agreed:
+            stacks.discard(change, aws)
+    if not agreed:
         raise Refused("Nothing was changed.")
     stacks.execute(change, aws, say, wait, look=look)
     return True

@@ -171,11 +171,14 @@ def _changes(arn: str, aws: Aws) -> list[Change]:
 
 
 def discard(change: ChangeSet, aws: Aws) -> None:
-    """Removes a change set, and the empty stack that one for a new stack brings with it."""
-    if change.is_new:
-        aws("cloudformation").delete_stack(StackName=change.stack)
-    else:
+    """Removes a change set, and the empty stack that one for a new stack brings with it: never one that runs.
+
+    Another run may have replaced this change set by its own, and made the stack, while a question was open.
+    """
+    if not change.is_new:
         aws("cloudformation").delete_change_set(ChangeSetName=change.arn)
+    elif status(change.stack, aws) == "REVIEW_IN_PROGRESS":
+        aws("cloudformation").delete_stack(StackName=change.stack)
 
 
 def execute(change: ChangeSet, aws: Aws, say: Say, wait: Wait, *, look: Callable[[], list[str]] = list) -> None:

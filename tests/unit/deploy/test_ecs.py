@@ -410,6 +410,28 @@ def test_two_runs_at_once_are_told_apart(running: Session, code: str) -> None:
         stacks.execute(change, running.aws, running.said.append, running.aws.wait)
 
 
+def test_a_no_leaves_alone_what_another_run_has_made_meanwhile(session: Session) -> None:
+    mine = stacks.propose("sightline-ecs", "Resources: {}", {"Name": "mine"}, session.aws, session.aws.wait)
+    theirs = stacks.propose("sightline-ecs", "Resources: {}", {"Name": "theirs"}, session.aws, session.aws.wait)
+    assert mine is not None
+    assert theirs is not None
+    stacks.execute(theirs, session.aws, session.said.append, session.aws.wait)
+    stacks.discard(mine, session.aws)
+    assert session.service.status == "CREATE_COMPLETE"
+    assert "delete_stack" not in session.operations()
+
+
+@pytest.mark.parametrize("interruption", [Refused("nobody can be asked here"), KeyboardInterrupt()])
+def test_a_question_that_is_not_answered_leaves_no_change_set(session: Session, interruption: BaseException) -> None:
+    def ask(question: str, wanted: str) -> bool:
+        raise interruption
+
+    session.ask = ask  # type: ignore[method-assign]
+    with pytest.raises(type(interruption)):
+        session.up("a")
+    assert session.aws.stacks == {}
+
+
 def test_down_removes_service_and_network_and_says_what_stays(running: Session) -> None:
     running.down()
     assert list(running.aws.stacks) == ["sightline-base"]
