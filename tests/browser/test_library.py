@@ -186,3 +186,18 @@ def test_a_job_that_failed_is_gone_on_with(page: Page, address: str, tmp_path: P
     adding.get_by_role("button", name="Go on").click()
     expect(adding).to_contain_text("1 added")
     expect(row(page, "by resuming")).to_contain_text("1 image")
+
+
+def test_a_library_that_is_out_of_reach_is_asked_again(page: Page, address: str) -> None:
+    page.goto(address)
+    expect(page.get_by_role("heading", name="Find images by what they show")).to_be_visible()
+    for place in ("**/api/collections", "**/api/models"):
+        page.route(place, lambda route: route.abort())
+    page.goto(f"{address}?view=library")
+    expect(page.get_by_text("No connection to Sightline: is it still running?")).to_be_visible()
+    expect(page.get_by_role("table")).to_be_hidden()
+    page.unroute_all()
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("button", name="Search colours")).to_be_visible()
+    expect(page.get_by_role("table")).to_be_visible()
+    expect(page.get_by_role("button", name="Try again")).to_be_hidden()

@@ -26,8 +26,52 @@ def test_a_filter_that_cannot_be_read_is_explained(page: Page, address: str) -> 
     page.goto(f'{address}?q=red&where={{"number":{{"near":1}}}}')
     expect(page.get_by_role("heading", name="That did not work")).to_be_visible()
     expect(page.locator(".card")).to_contain_text("known are eq, ne, gt")
+    expect(page.locator(".card").get_by_role("button")).to_have_text(["Clear the filters", "Start over"])
     lefts = [page.locator(place).evaluate("(e) => e.getBoundingClientRect().left") for place in (".status", ".chip")]
     assert lefts[0] == lefts[1]
+
+
+def test_what_can_never_succeed_is_not_to_be_tried_again(page: Page, address: str) -> None:
+    page.goto(f"{address}?q={'x' * 2001}")
+    expect(page.locator(".card")).to_contain_text("at most 2,000 are read")
+    expect(page.locator(".card").get_by_role("button")).to_have_text(["Start over"])
+
+
+def test_a_server_that_is_asked_too_much_is_not_called_unreachable(page: Page, address: str) -> None:
+    page.goto(f"{address}?q=red")
+    expect_first(page, "red square")
+    said = {"error": {"code": "too_many_requests", "message": "More than 9 a minute: try again in 4 s."}}
+    for place in (SERVER, "**/api/me"):
+        page.route(place, lambda route: route.fulfill(status=429, json=said))
+    search(page, "blue")
+    expect(page.get_by_role("heading", name="Too many requests")).to_be_visible()
+    expect(page.locator(".card")).to_contain_text("try again in 4 s")
+    page.unroute_all()
+    page.get_by_role("button", name="Try again").click()
+    expect_first(page, "blue square")
+
+
+def test_a_question_without_an_answer_is_asked_once_more(page: Page, address: str) -> None:
+    page.goto(f"{address}?q=red")
+    expect_first(page, "red square")
+    page.route(SERVER, lambda route: route.fulfill(status=503), times=1)
+    search(page, "blue")
+    expect_first(page, "blue square")
+    page.route(SERVER, lambda route: route.fulfill(status=500))
+    search(page, "green")
+    expect(page.locator(".card")).to_contain_text("Sightline could not answer; its log says why.")
+
+
+def test_a_collection_chooser_that_a_refusal_emptied_comes_back(page: Page, address: str) -> None:
+    said = {"error": {"code": "too_many_requests", "message": "More than 9 a minute: try again in 4 s."}}
+    for place in (SERVER, "**/api/me"):
+        page.route(place, lambda route: route.fulfill(status=429, json=said))
+    page.goto(f"{address}?q=red")
+    expect(page.get_by_role("heading", name="Too many requests")).to_be_visible()
+    page.unroute_all()
+    page.get_by_role("button", name="Try again").click()
+    expect_first(page, "red square")
+    expect(page.get_by_label("Collection")).to_be_visible()
 
 
 def test_an_unknown_collection_is_named_and_another_offered(page: Page, address: str) -> None:
@@ -117,7 +161,11 @@ def test_the_bundled_model_says_what_it_knows_and_offers_another(page: Page, add
     page.goto(f"{address}?collection=bundled")
     expect(page.get_by_text("The bundled model knows illustrations, not photographs.")).to_be_visible()
     page.get_by_role("button", name="Use another model").click()
-    expect(page.get_by_role("dialog", name="New collection")).to_be_visible()
+    dialog = page.get_by_role("dialog", name="New collection")
+    expect(dialog.get_by_role("radio", name="Pocket")).not_to_be_checked()
+    expect(dialog.get_by_role("button", name="Make collection")).to_be_disabled()
+    dialog.get_by_role("radio", name="Export").check()
+    expect(dialog.get_by_role("button", name="Make collection")).to_be_enabled()
 
 
 def test_hostile_names_are_shown_as_they_are_and_do_nothing(page: Page, address: str) -> None:

@@ -35,13 +35,13 @@ export function mountCreating(element, { whenMade }) {
   watchModels(() => dialog.open || showChoices());
 }
 
-/** `model`: the one that is chosen beforehand. */
+/** `model`: the one that is chosen beforehand; none at all where it is null. */
 export function askForNew(collections, models, model) {
   known = { collections, models };
   showChoices();
   form.reset();
   const radios = [...form.querySelectorAll("input[type=radio]")];
-  const picked = radios.find((radio) => radio.value === model) ?? (model ? null : radios[0]);
+  const picked = radios.find((radio) => radio.value === model) ?? (model === undefined ? radios[0] : null);
   for (const radio of radios) radio.checked = radio === picked;
   if (model && !picked) form.elements.other.value = model;
   if (model) form.elements.name.value = freeName(model);
@@ -97,7 +97,7 @@ async function showCost() {
   cost = null;
   fail(null);
   tell("");
-  if (!name) return label(MAKE, true);
+  if (!name) return label(MAKE, false);
   if (here && here.state !== "needs_download") cost = here;
   else if (!form.elements.other.value.trim() && !here) cost = { name, state: "unknown" };
   if (!cost) {

@@ -24,7 +24,7 @@ export function mount(element) {
     const answer = await details(id);
     if (shown !== id) return;
     if (answer.error) {
-      notify(answer.error.message || "No connection to the server.");
+      notify(answer.error.message);
       return open(null);
     }
     show(panel, { ...hit, ...answer.image }, answer);

@@ -1,6 +1,6 @@
 // Requests to the HTTP API whose answers are never exceptions: `{error: {code, message}}` says what went wrong.
 
-const UNREACHABLE = { code: "unreachable", message: "No connection to Sightline: is it still running? Try again." };
+const UNREACHABLE = { code: "unreachable", message: "No connection to Sightline: is it still running?" };
 
 /** Where nobody is signed in any more; afterwards this page comes back as it is. */
 export function toSignIn() {

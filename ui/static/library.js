@@ -19,6 +19,7 @@ export function mount(element) {
   view = element;
   drawIcons(element);
   element.querySelector("[data-create]").addEventListener("click", () => askForNew());
+  element.querySelector(".refused button").addEventListener("click", refresh);
   mountCreating(element.querySelector("dialog.create"), { whenMade: showMade });
   mountChooser(element.querySelector(".model-choice"), { makeWith: askForNew });
   mountMakings(element.querySelector(".makings"), showMade);
@@ -32,7 +33,7 @@ export function mount(element) {
 
 let wanted = null; // what to do as soon as the view is there
 
-/** Shows the Library; `what` is "create", "add" or nothing. */
+/** Shows the Library; `what` is "another" (model), "add" or nothing. */
 export function toLibrary(what) {
   wanted = what;
   showView("library");
@@ -41,7 +42,7 @@ export function toLibrary(what) {
 
 function arrive(what) {
   wanted = null;
-  if (what === "create") askForNew();
+  if (what === "another") askForNew(null);
   if (what === "add") openAdding(session.query.collection);
 }
 
@@ -50,6 +51,7 @@ async function refresh() {
   if (!answer.error) known = answer;
   const refused = view.querySelector(".refused");
   refused.hidden = !answer.error && known.may_change;
+  refused.classList.toggle("quiet", !answer.error);
   refused.querySelector("span").textContent = answer.error ? answer.error.message : known.why_not;
   view.querySelector("[data-create]").hidden = !known.may_change;
   view.querySelector(".own").hidden =

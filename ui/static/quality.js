@@ -52,7 +52,7 @@ async function refresh() {
   mayChange = !!rights.may_change;
   whyNot = rights.why_not;
   if (answer.error) {
-    fail(answer.error.message || "No connection to Sightline: is it still running?");
+    fail(answer.error.message);
     return showReport({ report: null, problem: answer.error });
   }
   if (!shown?.report || JSON.stringify(answer) !== JSON.stringify(shown)) showReport(answer);

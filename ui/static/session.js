@@ -50,9 +50,13 @@ export async function start(functions) {
 
 /** Asks the server; an answer is never an exception: `{error: {code, message}}` says what went wrong. */
 export async function ask(name, asked) {
-  const answer = await server[name](asked);
-  if (!answer) await request("GET", "api/me"); // which leads to the sign-in where that is the reason
-  return answer ?? { error: { code: "unreachable", message: "" } };
+  for (const isLast of [false, true]) {
+    const answer = await server[name](asked);
+    if (answer) return answer;
+    const { error } = await request("GET", "api/me"); // says why there is none, which Gradio's client keeps to itself
+    if (error) return { error };
+    if (isLast) return { error: { code: "internal", message: "Sightline could not answer; its log says why." } };
+  }
 }
 
 /** Learns about the collection of the query: its fields and examples, and the other collections. */
@@ -146,7 +150,7 @@ export async function more() {
   );
   if (mine !== turn) return;
   session.status = "ready";
-  if (next.error) return notify(next.error.message || "No connection: scroll on to try again.");
+  if (next.error) return notify(next.error.message);
   const known = new Set(answer.hits.map((hit) => hit.id));
   answer.hits.push(...next.hits.filter((hit) => !known.has(hit.id)));
   answer.most = next.hits.length ? next.most : answer.hits.length;

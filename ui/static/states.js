@@ -5,6 +5,8 @@ import { toLibrary } from "./library.js";
 import { offerDownload } from "./models.js";
 import { choose, isBlank, learn, refine, search, session } from "./session.js";
 
+const HOPELESS = new Set(["bad_query", "empty_query", "query_too_long", "unknown_field", "item_not_found"]);
+
 /** That line while the answer waits for a model. */
 export function loading() {
   const { model, stage, since_s: since } = session.loading;
@@ -69,7 +71,7 @@ function welcome() {
 
 const anotherModel = () =>
   session.rights.may_change &&
-  h("button", { type: "button", class: "text-button", onclick: () => toLibrary("create") }, "Use another model");
+  h("button", { type: "button", class: "text-button", onclick: () => toLibrary("another") }, "Use another model");
 
 const card = (drawing, title, text, ...actions) =>
   h(
@@ -170,7 +172,7 @@ function failed({ code, message }) {
       "offline",
       isOffline ? "You are offline" : "No connection to Sightline",
       "Your query is kept and will be asked again as soon as the server answers.",
-      button("Try again", () => search({ push: false })),
+      button("Try again", refresh),
     );
   }
   if (code === "collection_not_found") {
@@ -182,11 +184,13 @@ function failed({ code, message }) {
       other && button(`Search “${other}” instead`, () => choose(other)),
     );
   }
+  const isFiltered = Object.keys(session.query.where).length > 0;
   return card(
     "warn",
-    "That did not work",
+    code === "too_many_requests" ? "Too many requests" : "That did not work",
     message,
-    button("Try again", () => search({ push: false })),
+    !HOPELESS.has(code) && button("Try again", refresh),
+    HOPELESS.has(code) && isFiltered && button("Clear the filters", () => refine({ where: {} })),
     button("Start over", () => refine({ text: "", parts: [], where: {} })),
   );
 }
