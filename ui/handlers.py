@@ -58,13 +58,14 @@ def find(workspace: Workspace, asked: Mapping[str, object]) -> Shown:
         if record is not None:
             chip["thumb"] = tile(answer.collection, record)["thumb"]
     matching = engine.collection.matching(query.where) if query.where else answer.size
+    is_last = len(answer.hits) < query.top_k  # an example is no answer to itself, so there may be fewer than match
     return {
         "collection": answer.collection,
         "text": text,
         "parts": chips,
         "query": [literal(part) for part in query.parts],
         "hits": [hit_tile(answer.collection, hit) for hit in answer.hits],
-        "most": min(MAX_TOP_K, matching),
+        "most": query.offset + len(answer.hits) if is_last else min(MAX_TOP_K, matching),
         "matching": matching,
         "size": answer.size,
         "weak": answer.weak,

@@ -50,6 +50,28 @@ def test_a_search_by_keyboard_alone(page: Page, address: str) -> None:
     expect(page.get_by_role("dialog", name="Keyboard")).to_be_hidden()
 
 
+def test_the_open_image_is_selected_by_the_same_key_as_in_the_grid(page: Page, address: str) -> None:
+    page.goto(f"{address}?q=red")
+    picture(page, "red square").click()
+    expect(page.locator(".shares li")).to_have_count(1)
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("x")
+    expect(page.get_by_role("checkbox", name="Select: scarlet square")).to_be_checked()
+    page.keyboard.press("x")
+    expect(page.get_by_role("region", name="Selection")).to_be_hidden()
+
+
+def test_the_keys_of_the_list_work_on_every_tab(page: Page, address: str) -> None:
+    page.goto(f"{address}?view=library")
+    expect(page.get_by_role("heading", name="Library")).to_be_visible()
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("/")
+    expect(box(page)).to_be_focused()
+    expect(page.get_by_role("tab", name="Search")).to_have_attribute("aria-selected", "true")
+
+
 def test_arrows_up_and_down_go_to_the_nearest_picture_of_the_row(page: Page, address: str) -> None:
     page.goto(f"{address}?q=red&collection=many")
     pictures(page).first.focus()

@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.steps import BLUE, RED_FIRST, box, chips, drop, expect_first, picture, pictures, search
@@ -36,6 +37,24 @@ def test_previous_and_next_walk_through_the_results(page: Page, address: str) ->
     page.keyboard.press("Escape")
     expect(panel).to_be_hidden()
     expect(picture(page, "vermilion square")).to_be_focused()
+
+
+def test_the_open_image_says_its_place_among_all_that_is_found(page: Page, address: str) -> None:
+    page.goto(f"{address}?q=red&collection=many")
+    pictures(page).first.click()
+    expect(page.get_by_role("complementary", name="Image")).to_contain_text("1 of 90")
+
+
+@pytest.mark.parametrize("settings", [{"viewport": {"width": 1280, "height": 4000}}], ids=["tall"])
+def test_a_tall_screen_is_filled_without_scrolling(page: Page, address: str) -> None:
+    page.goto(f"{address}?q=red&collection=many")
+    expect(pictures(page)).to_have_count(90)
+
+
+def test_no_more_is_promised_than_is_found(page: Page, address: str) -> None:
+    page.goto(f"{address}?like=red-id")
+    expect(pictures(page)).to_have_count(9)
+    expect(page.get_by_role("button", name="Show more")).to_be_hidden()
 
 
 def test_back_is_the_previous_query(page: Page, address: str) -> None:

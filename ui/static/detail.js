@@ -223,7 +223,8 @@ function step(by) {
 function showPlace(panel, id) {
   const hits = session.answer?.hits ?? [];
   const at = hits.findIndex((hit) => hit.id === id);
-  panel.querySelector(".place").textContent = at < 0 ? "" : `${at + 1} of ${hits.length}`;
+  const all = session.answer?.most.toLocaleString("en");
+  panel.querySelector(".place").textContent = at < 0 ? "" : `${(at + 1).toLocaleString("en")} of ${all}`;
   panel.querySelector("[data-previous]").disabled = at <= 0;
   panel.querySelector("[data-next]").disabled = at < 0 || at >= hits.length - 1;
 }

@@ -14,6 +14,8 @@ export function mount(element) {
   drawIcons(element);
   const tiles = element.querySelector(".tiles");
   const button = element.querySelector(".more button");
+  const end = element.querySelector(".more");
+  const nearEnd = new IntersectionObserver((entries) => entries.at(-1).isIntersecting && more(), { rootMargin: "800px" });
   let slow = 0;
   let shown = { answer: null, hits: 0 };
   watch(["answer", "about"], () => {
@@ -38,6 +40,8 @@ export function mount(element) {
     shown = { answer, hits: hits.length };
     button.hidden = !answer || hits.length === 0 || hits.length >= answer.most;
     markSelected(tiles);
+    nearEnd.unobserve(end); // looked at anew: what came may not have filled the screen
+    nearEnd.observe(end);
   });
   watch(["loading"], () => {
     if (session.loading) element.querySelector(".summary").textContent = loading();
@@ -50,9 +54,6 @@ export function mount(element) {
   watch(["open"], () => markOpen(tiles));
   listen(tiles);
   button.addEventListener("click", more);
-  new IntersectionObserver((entries) => entries[0].isIntersecting && more(), { rootMargin: "800px" }).observe(
-    element.querySelector(".more"),
-  );
   element.querySelector("[data-select]").addEventListener("click", () => {
     const isOn = document.body.classList.toggle("selecting");
     if (!isOn) select([...session.selected.values()], false);

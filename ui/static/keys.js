@@ -2,15 +2,15 @@
 
 import { addItems, open, select, session, similar } from "./session.js";
 
-export function listenToKeys({ help }) {
+export function listenToKeys({ help, toSearch }) {
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
     if (document.querySelector("dialog[open]")) return;
-    if (!onSearch()) return;
-    if (event.key === "Escape") return back();
+    if (event.key === "Escape" && onSearch()) return back();
     if (event.target.closest("input, select, textarea, [contenteditable]")) return;
     if (event.key === "?") return act(event, help);
-    if (event.key === "/") return act(event, () => document.querySelector("#query_box input[type=search]").select());
+    if (event.key === "/") return act(event, () => toBox(toSearch));
+    if (!onSearch()) return;
     if (session.query.open && (event.key === "ArrowLeft" || event.key === "ArrowRight"))
       return act(event, () =>
         document.querySelector(`#detail [data-${event.key === "ArrowLeft" ? "previous" : "next"}]`)?.click(),
@@ -22,11 +22,19 @@ export function listenToKeys({ help }) {
     if (event.key === "s") act(event, () => similar(hit));
     if (event.key === "+" || event.key === "=") act(event, () => addItems([hit], false));
     if (event.key === "-") act(event, () => addItems([hit], true));
-    if (event.key.toLowerCase() === "x" && tile) act(event, () => tile.toggle(event.shiftKey));
+    if (event.key.toLowerCase() === "x")
+      act(event, () => (tile ? tile.toggle(event.shiftKey) : select([hit], !session.selected.has(hit.id))));
   });
 }
 
 const onSearch = () => !!document.querySelector("#search-view")?.offsetParent;
+
+/** Which a tab that is being brought to the front shows in the next frame. */
+function toBox(toSearch) {
+  const words = document.querySelector("#query_box input[type=search]");
+  toSearch();
+  requestAnimationFrame(() => words.select());
+}
 
 function act(event, action) {
   event.preventDefault();

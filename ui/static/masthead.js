@@ -27,7 +27,7 @@ export function mount(element) {
   });
   watch(["about", "view"], () => showView(session.query.view ?? "search"));
   watch(["notice"], () => showNotice(element.querySelector(".toast")));
-  listenToKeys({ help: () => keys.showModal() });
+  listenToKeys({ help: () => keys.showModal(), toSearch: () => showView("search") });
 }
 
 /** Brings one of Gradio's tabs to the front. */

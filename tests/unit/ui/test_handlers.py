@@ -56,6 +56,12 @@ def test_about_an_unknown_collection_still_tells_which_there_are(workspace: Work
     assert len(told["collections"]) == 6  # type: ignore[arg-type]
 
 
+def test_find_promises_no_more_than_there_is(workspace: Workspace) -> None:
+    similar = {"parts": [{"id": "orange-id"}]}  # which is no answer to itself
+    assert [find(workspace, {**similar, "top_k": n})["most"] for n in (5, 60)] == [10, 9]
+    assert find(workspace, {**similar, "offset": 6, "top_k": 5})["most"] == 9
+
+
 def test_find_answers_tiles_and_chips(workspace: Workspace) -> None:
     found = find(workspace, {"text": "red -blue", "parts": [{"id": "orange-id"}], "top_k": 2})
     assert (found["text"], found["size"], found["most"], found["weak"]) == ("red", 10, 10, False)
