@@ -110,20 +110,23 @@ def main() -> None:
         settings = read_settings(os.environ)
     except BadSetting as error:
         sys.exit(str(error))
-    from store.batch_output import read_outputs
-    from store.library import open_library
-    from store.lock import read_holder
-    from store.places import open_place
-    from store.release import build_release, open_release, read_manifest
-    from store.sources import open_sources, origins
+    from store import batch_output, library, lock, parts, places, release, sources
     from ui.commands import Bundled, build, told
     from ui.model_command import model_commands
     from ui.release_command import release_commands
     from ui.stores import Stores
 
-    holder = partial(read_holder, settings.data_dir)
+    holder = partial(lock.read_holder, settings.data_dir)
     stores = Stores(
-        open_library, open_sources, origins, build_release, open_release, read_manifest, read_outputs, open_place
+        open_library=library.open_library,
+        open_sources=sources.open_sources,
+        origins=sources.origins,
+        build_release=release.build_release,
+        open_release=release.open_release,
+        read_manifest=release.read_manifest,
+        open_part=parts.open_part,
+        read_outputs=batch_output.read_outputs,
+        open_place=places.open_place,
     )
     commands = build(settings, join, holder=holder, bundled=Bundled(GALLERY, QUERIES, card=card_of), stores=stores)
     commands.add_typer(model_commands(settings, models_of, told, join, holder), name="model")

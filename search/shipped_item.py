@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
@@ -14,8 +15,12 @@ from search.images.decoder import Decoded
 from search.types import Embedding, Encoder, Item, Record, Scalar
 
 TYPE = "application/vnd.sightline.item+json"
-_MOST_THUMBNAIL_BYTES = 2**20
+MOST_THUMBNAIL_BYTES = 2**20
 _LONGEST_SIDE_PX = 100_000
+_LONGEST_TEXT = 4_096
+_MOST_FIELDS = 100
+_HASH = re.compile(r"[0-9a-f]{64}")
+_NORM_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,32 +61,21 @@ def as_item(shipped: ShippedItem, id: str, *, added_at: str) -> Item:
     return Item(replace(shipped.record, id=id, added_at=added_at), shipped.embedding, shipped.thumbnail)
 
 
+def check_item(item: ShippedItem) -> None:
+    """Raises: BadQuery for what `index` would never have made of an image."""
+    if fault := _fault(item):
+        raise BadQuery(f"It is no item that Sightline made: {fault} is out of its range.")
+
+
 def _item(told: dict[str, Any], uri: str) -> ShippedItem:
-    """Raises: ValueError, KeyError, TypeError."""
+    """Raises: ValueError, KeyError, TypeError, BadQuery."""
     embedding = np.frombuffer(base64.b64decode(told["embedding"], validate=True), "<f2").astype(np.float32)
     length = float(np.linalg.norm(embedding))
-    thumbnail = base64.b64decode(told["thumbnail"], validate=True)
-    sizes = (told["width"], told["height"], told["size_bytes"])
-    texts = (told["sha256"], told["format"], told["model"], told["fingerprint"])
-    taken_at = told["taken_at"]
-    if taken_at is not None:
-        datetime.fromisoformat(taken_at)
-    is_one = (
-        len(embedding) == told["dim"]
-        and abs(length - 1) < 0.01
-        and all(type(size) is int and 0 < size < 2**50 for size in sizes)
-        and max(sizes[:2]) <= _LONGEST_SIDE_PX
-        and all(isinstance(text, str) and 0 < len(text) <= 512 for text in texts)
-        and len(told["sha256"]) == 64
-        and set(told["sha256"]) <= set("0123456789abcdef")
-        and thumbnail[:4] + thumbnail[8:12] == b"RIFFWEBP"
-        and len(thumbnail) <= _MOST_THUMBNAIL_BYTES
-    )
-    if not is_one:
-        raise ValueError("a field is out of its range")
+    if len(embedding) != told["dim"] or not abs(length - 1) < 0.01:
+        raise ValueError("its embedding")
     metadata: dict[str, Scalar] = {"format": told["format"]}
-    if taken_at is not None:
-        metadata["year"] = int(taken_at[:4])
+    if told["taken_at"] is not None:
+        metadata["year"] = int(told["taken_at"][:4])
     record = Record(
         id="",
         uri=uri,
@@ -89,7 +83,55 @@ def _item(told: dict[str, Any], uri: str) -> ShippedItem:
         size_bytes=told["size_bytes"],
         width=told["width"],
         height=told["height"],
-        taken_at=taken_at,
+        taken_at=told["taken_at"],
         metadata=metadata,
     )
-    return ShippedItem(record, embedding / length, thumbnail, told["model"], told["fingerprint"])
+    thumbnail = base64.b64decode(told["thumbnail"], validate=True)
+    item = ShippedItem(record, embedding / length, thumbnail, told["model"], told["fingerprint"])
+    check_item(item)
+    return item
+
+
+def _fault(item: ShippedItem) -> str:
+    """The first field that is not as it should be, whatever types they are of; nothing where all are."""
+    record, thumbnail = item.record, item.thumbnail
+    sizes = (record.size_bytes, record.width, record.height)
+    sound = {
+        "its uri": _is_text(record.uri) and not {".", ".."} & set(record.uri.split("/")),
+        "its hash": _is_text(record.content_hash) and _HASH.fullmatch(record.content_hash),
+        "its size": all(type(n) is int and 0 < n < 2**50 for n in sizes) and max(sizes[1:]) <= _LONGEST_SIDE_PX,
+        "its file's time": record.mtime_ns is None or _is_number(record.mtime_ns),
+        "its date": record.taken_at is None or _is_date(record.taken_at),
+        "its caption": record.caption == "" or _is_text(record.caption),
+        "its metadata": _are_fields(record.metadata),
+        "its embedding": abs(float(np.linalg.norm(item.embedding)) - 1) < _NORM_TOLERANCE,  # false for NaN as well
+        "its thumbnail": len(thumbnail) <= MOST_THUMBNAIL_BYTES and thumbnail[:4] + thumbnail[8:12] == b"RIFFWEBP",
+        "its model": _is_text(item.model) and _is_text(item.fingerprint),
+    }
+    return next((name for name, is_sound in sound.items() if not is_sound), "")
+
+
+def _is_text(value: object) -> bool:
+    """One that is kept as it is: without lone surrogates and NUL."""
+    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_TEXT or "\0" in value:
+        return False
+    return not any(0xD800 <= ord(c) < 0xE000 for c in value)
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float, bool) and -(2**63) <= value < 2**63  # type: ignore[operator]  # NaN is not
+
+
+def _is_date(value: object) -> bool:
+    try:
+        return isinstance(value, str) and len(value) <= 40 and bool(datetime.fromisoformat(value))
+    except ValueError:
+        return False
+
+
+def _are_fields(metadata: object) -> bool:
+    if not isinstance(metadata, dict) or len(metadata) > _MOST_FIELDS:
+        return False
+    return all(
+        _is_text(key) and (value == "" or _is_text(value) or _is_number(value)) for key, value in metadata.items()
+    )

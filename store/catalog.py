@@ -390,5 +390,8 @@ def _row(record: Record) -> tuple[object, ...]:
 
 
 def _record(row: Sequence[Any]) -> Record:
-    values = [*row[:-1], json.loads(row[-1])]
+    try:
+        values = [*row[:-1], json.loads(row[-1])]
+    except (ValueError, RecursionError) as error:
+        raise StoreUnavailable("The collection's catalog has a record with damaged metadata.") from error
     return Record(*values)

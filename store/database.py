@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -28,6 +28,9 @@ CREATE TABLE sources (name TEXT PRIMARY KEY, root BLOB) STRICT;
 CREATE TABLE failures (source TEXT NOT NULL, uri TEXT NOT NULL, code TEXT NOT NULL, message TEXT NOT NULL) STRICT;
 INSERT INTO state VALUES ('sequence', 0), ('watermark', 0), ('token', '');
 """
+
+_MOST_RECORD_BYTES = 2**16  # of one from elsewhere: a thousand are read at a time
+_TEXTS = "CAST(id || uri || content_hash || coalesce(taken_at, '') || added_at || caption || metadata AS BLOB)"
 
 
 def connect(path: Path, *, mode: Mode) -> sqlite3.Connection:
@@ -102,6 +105,33 @@ def copy(path: Path, into: Path, *, mode: Mode) -> None:
         finally:
             connection.close()
     finish(into)
+
+
+def check(path: Path) -> None:
+    """That a file from elsewhere is a catalog as this module makes one: its tables and nothing else, and undamaged.
+
+    Raises: StoreUnavailable.
+    """
+    with sqlite_errors(), closing(connect(path, mode="immutable")) as connection, closing(_empty()) as ours:
+        connection.execute("PRAGMA trusted_schema = OFF")
+        parts = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name"
+        if connection.execute(parts).fetchall() != ours.execute(parts).fetchall():
+            raise StoreUnavailable("The collection's catalog has other tables than Sightline's: it is not used.")
+        damage: str = one(connection, "PRAGMA integrity_check(1)")
+        states: int = one(connection, "SELECT count(*) FROM state WHERE name IN ('sequence', 'watermark')")
+        if damage != "ok" or states != 2:
+            raise StoreUnavailable("The collection's catalog is damaged: it is not used.")
+        if one(connection, f"SELECT EXISTS (SELECT 1 FROM records WHERE length({_TEXTS}) > {_MOST_RECORD_BYTES})"):
+            raise StoreUnavailable(
+                f"The collection's catalog has a record of more than {_MOST_RECORD_BYTES:,} bytes, the limit: it is "
+                "not used."
+            )
+
+
+def _empty() -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:")
+    connection.executescript(_SCHEMA)
+    return connection
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from search.types import CollectionInfo
 from store.files import write_durably
 
 FORMAT = 1
+_MOST_BYTES = 2**20
 _FIELDS = {
     "name": str,
     "version": str,
@@ -29,8 +30,9 @@ def write(folder: Path, info: CollectionInfo) -> None:
 def read(folder: Path, *, read_only: bool) -> CollectionInfo:
     """Raises: StoreUnavailable where it is missing, damaged or of a later format."""
     try:
-        values = json.loads((folder / "manifest.json").read_bytes())
-    except (OSError, ValueError) as error:
+        with (folder / "manifest.json").open("rb") as file:
+            values = json.loads(file.read(_MOST_BYTES))
+    except (OSError, ValueError, RecursionError) as error:
         raise StoreUnavailable(f"The collection folder {folder.name!r} has no readable manifest.json.") from error
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise StoreUnavailable(f"The collection folder {folder.name!r} is not of format {FORMAT}: update Sightline.")

@@ -35,6 +35,7 @@ def checksum(id: str, packed: bytes) -> int:
 def unpack(packed: Sequence[bytes], *, dim: int) -> Embeddings:
     """Normalised anew, so that an image is exactly 1 like itself whatever f16 rounded away."""
     rows = np.frombuffer(b"".join(packed), _DISK).reshape(len(packed), dim).astype(np.float32)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):  # zeros and infinities, which came from elsewhere, become NaN
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     normalised: Embeddings = rows
     return normalised

@@ -28,9 +28,13 @@ def import_all(
 
     Raises: SearchError, in the end also where anything was left out.
     """
+    is_bucket = source is not None and source.startswith("s3://")
+    folder = None if source is None or is_bucket else Path(source).expanduser().resolve()
+    if folder is not None and not folder.is_dir():
+        raise SourceError(f"{source} is no folder: name the one that the parts' images are in.")
     with closing(join(settings, write=True)) as workspace:
         library = workspace.library
-        if source is not None and source.startswith("s3://"):
+        if source is not None and is_bucket:
             whole = [_import_outputs(library, stores, where, collection, source.rstrip("/")) for where in given]
             is_whole = all(whole)
         else:
@@ -40,7 +44,7 @@ def import_all(
                 given,
                 cache=settings.data_dir / "releases",
                 collection=collection,
-                folder=Path(source).expanduser() if source else None,
+                folder=folder,
             )
         with suppress(CollectionNotFound):
             typer.echo(f'"{plain(collection)}" has {len(library.open(collection)):,} images.')

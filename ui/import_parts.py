@@ -1,30 +1,18 @@
-"""The parts that `import` is given: which are whole, which are missing, and what each brings; it keeps nothing."""
+"""The parts that `import` is given, each taken in or named, and the missing ones named; reads none itself."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
 
 from search.errors import CollectionNotFound, EncoderMismatch, SearchError, SourceError
-from search.share import MOST_SHARES, Share
-from search.shipped_item import ShippedItem
-from search.types import Collection, Library, Record, Release
+from search.types import Library
 from ui.joining import Odd, check_model, open_target, say, take_in
+from ui.part import Part, brought, open_part, roots_of
 from ui.stores import Stores
 from ui.terminal import plain
 
-_AT_ONCE = 200  # records read
 _NAMED = 20  # missing parts
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    where: str
-    release: Release
-    share: Share
 
 
 def import_parts(
@@ -37,7 +25,7 @@ def import_parts(
     parts = list[Part]()
     for where in given:
         try:
-            parts.append(_opened(stores, where, cache))
+            parts.append(open_part(stores, where, cache))
         except SearchError as error:
             say(Odd(where, str(error)))
     _check_models(library, collection, parts)
@@ -46,24 +34,6 @@ def import_parts(
         typer.echo(sentence, err=True)
     whole = [_take_in(library, stores, part, collection, folder) for part in parts]
     return len(parts) == len(given) and not missing and all(whole)
-
-
-def _opened(stores: Stores, where: str, cache: Path) -> Part:
-    release = stores.open_release(where, cache=cache)
-    share = _share_of(release)
-    if share is None or release.collection is None:
-        raise SourceError("It is no part that `index --part` made.")
-    return Part(where, release, share)
-
-
-def _share_of(release: Release) -> Share | None:
-    told = release.told.get("part")
-    if not isinstance(told, dict):
-        return None
-    number, of = told.get("number"), told.get("of")
-    if type(number) is not int or type(of) is not int or not 1 <= number <= of <= MOST_SHARES:
-        return None
-    return Share(number, of)
 
 
 def _check_models(library: Library, collection: str, parts: Sequence[Part]) -> None:
@@ -101,43 +71,15 @@ def _missing(parts: Sequence[Part]) -> list[str]:
 
 def _take_in(library: Library, stores: Stores, part: Part, name: str, folder: Path | None) -> bool:
     release = part.release
+    target = open_target(library, name, model=release.model, fingerprint=release.fingerprint, dim=release.dim)
+    known = target.sources()
     try:
-        target = open_target(library, name, model=release.model, fingerprint=release.fingerprint, dim=release.dim)
         check_model(target, release.fingerprint)
-    except EncoderMismatch as error:
+        roots = roots_of(part, known, folder)
+    except (EncoderMismatch, SourceError) as error:
         say(Odd(part.where, str(error)))
         return False
-    return take_in(_brought(stores, part, target, folder), lambda item: target) == 0
-
-
-def _brought(stores: Stores, part: Part, target: Collection, folder: Path | None) -> Iterator[ShippedItem | Odd]:
-    """Its items; an error in reading ends them, and is the last odd one."""
-    try:
-        shipped = [(str(part.release.collection), part.release.collection_dir)]
-        with closing(stores.open_library(part.release.folder, bundled=shipped, write=False)) as library:
-            there = library.open(str(part.release.collection))
-            for source in there.sources():
-                _set_source(target, source, folder)
-                records = there.known(source)
-                while some := list(islice(records, _AT_ONCE)):
-                    yield from _items(part.release, there, some)
-    except SearchError as error:
-        yield Odd(part.where, f"Not all of it can be read. {error}")
-
-
-def _set_source(target: Collection, source: str, folder: Path | None) -> None:
-    """A part never says itself where on this machine its images are."""
-    if folder is not None and not source.startswith("s3://"):
-        target.set_source(source, folder.resolve())
-    elif source not in target.sources():
-        target.set_source(source, None)
-
-
-def _items(release: Release, there: Collection, records: Sequence[Record]) -> Iterator[ShippedItem | Odd]:
-    embeddings = there.embeddings([record.id for record in records])
-    for record in records:
-        if record.id not in embeddings:
-            yield Odd(record.uri, "Its embedding is damaged.")
-            continue
-        thumbnail = there.thumbnail(record.id) or b""
-        yield ShippedItem(record, embeddings[record.id], thumbnail, release.model, release.fingerprint)
+    for source, root in roots.items():
+        if source not in known or root not in (None, known[source]):
+            target.set_source(source, root)
+    return take_in(brought(part, stores), lambda item: target) == 0

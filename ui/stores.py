@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from search.types import Library, Release, Source
+    from pathlib import Path
+
+    from search.types import Collection, Library, Release, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,5 +20,6 @@ class Stores:
     build_release: Callable[..., Any]
     open_release: "Callable[..., Release]"
     read_manifest: "Callable[[Path], Release]"
+    open_part: "Callable[[Path], Collection]"
     read_outputs: Callable[[str], Iterator[tuple[str, Callable[[], bytes]]]]
     open_place: Callable[..., Any]
