@@ -128,6 +128,7 @@ def _part(entry: object) -> Part:
     weight = entry.get("weight", 1.0)
     if isinstance(weight, bool) or not isinstance(weight, int | float):
         raise BadQuery('"weight" must be a number, negative to subtract.')
+    _check_weight(weight)
     return Part(
         text=entry.get("text"),
         image=_image_bytes(entry["image"]) if "image" in entry else None,
@@ -144,12 +145,17 @@ def _image_bytes(encoded: str) -> bytes:
         raise BadQuery('"image" must be the picture\'s bytes in base64.') from error
 
 
+def _check_weight(weight: float) -> None:
+    """Before it is made a float: a whole number may be too large for one."""
+    if not -MAX_WEIGHT <= weight <= MAX_WEIGHT or weight == 0:
+        raise BadQuery(f"A weight must be between -{MAX_WEIGHT:g} and {MAX_WEIGHT:g}, and not 0.")
+
+
 def _check_part(part: Part) -> None:
     given = [value for value in (part.text, part.image, part.image_hash, part.id) if value is not None]
     if len(given) != 1:
         raise BadQuery("Each part of the query needs exactly one of text, image or id.")
-    if not math.isfinite(part.weight) or abs(part.weight) > MAX_WEIGHT or part.weight == 0:
-        raise BadQuery(f"A weight must be between -{MAX_WEIGHT:g} and {MAX_WEIGHT:g}, and not 0.")
+    _check_weight(part.weight)
     if part.text is not None:
         _check_text(part.text)
     if part.image == b"":

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -15,16 +15,17 @@ ROOT = Path(__file__).parents[1]
 
 
 @contextmanager
-def served_ui(data_dir: Path, **environment: str) -> Iterator[str]:
-    """`python app.py ui` on a free port; yields host:port once it answers."""
-    process = subprocess.Popen(
-        [sys.executable, "app.py", "ui"],
-        cwd=ROOT,
-        env={**os.environ, "PORT": free_port(), "SIGHTLINE_DATA_DIR": str(data_dir), **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
+def served_ui(data_dir: Path, *, log: Path | None = None, **environment: str) -> Iterator[str]:
+    """`python app.py ui` on a free port; yields host:port once it answers. `log`: where its log goes."""
+    with log.open("ab") if log else nullcontext(subprocess.DEVNULL) as errors:
+        process = subprocess.Popen(
+            [sys.executable, "app.py", "ui"],
+            cwd=ROOT,
+            env={**os.environ, "PORT": free_port(), "SIGHTLINE_DATA_DIR": str(data_dir), **environment},
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
     assert process.stdout is not None
     try:
         said = next((line for line in process.stdout if "http://" in line), "")
@@ -38,25 +39,30 @@ def served_ui(data_dir: Path, **environment: str) -> Iterator[str]:
 
 
 @contextmanager
-def served(data_dir: Path, **environment: str) -> Iterator[str]:
+def served(data_dir: Path, *, log: Path | None = None, **environment: str) -> Iterator[str]:
     """`python app.py serve`, as a container is started; yields host:port once its /ping is 200."""
-    with serving_process(data_dir, **environment) as (process, port):
+    with serving_process(data_dir, log=log, **environment) as (process, port):
         yield f"127.0.0.1:{port}"
         process.terminate()
         assert process.wait(30) == 0
 
 
 @contextmanager
-def serving_process(data_dir: Path, **environment: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def serving_process(
+    data_dir: Path, *, log: Path | None = None, **environment: str
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """The same, for who ends it: the process and its port."""
     port = free_port()
-    with subprocess.Popen(
-        [sys.executable, "app.py", "serve"],
-        cwd=ROOT,
-        env={**os.environ, "PORT": port, "SIGHTLINE_DATA_DIR": str(data_dir), **environment},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as process:
+    with (
+        log.open("ab") if log else nullcontext(subprocess.DEVNULL) as errors,
+        subprocess.Popen(
+            [sys.executable, "app.py", "serve"],
+            cwd=ROOT,
+            env={**os.environ, "PORT": port, "SIGHTLINE_DATA_DIR": str(data_dir), **environment},
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+        ) as process,
+    ):
         try:
             while not is_ready(int(port)):
                 assert process.poll() is None, f"it ended with {process.returncode}"

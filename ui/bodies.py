@@ -52,7 +52,7 @@ def parse_json(data: bytes) -> Mapping[str, object]:
     if (commas := data.count(b",")) > _MOST_COMMAS:
         raise NotJson(f"The request's JSON has {commas:,} commas; at most {_MOST_COMMAS:,} are read.")
     try:
-        body = json.loads(data, parse_constant=_refuse_constant, parse_int=_whole)
+        body = json.loads(data, parse_constant=_refuse_constant, parse_int=_whole, object_pairs_hook=_named_once)
         if b"\\u" in data:
             json.dumps(body, ensure_ascii=False).encode()  # half a character can only come in as an escape
     except RecursionError as error:
@@ -74,6 +74,14 @@ def openapi_body(examples: Mapping[str, Any]) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> None:
     raise NotJson(f"{name} is not JSON; send a finite number.")
+
+
+def _named_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """What stands before us may have read the other one."""
+    named = dict(pairs)
+    if len(named) < len(pairs):
+        raise NotJson("An object in the request's JSON has a name twice; send each once.")
+    return named
 
 
 def _whole(digits: str) -> int:

@@ -12,11 +12,15 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ui.api_errors import RETRY_AFTER_S
 
-MOST_HEAD_BYTES = 64 * 2**10  # of request line and headers, beyond what came at once; browsers send 2 kB
+MOST_HEAD_BYTES = 64 * 2**10  # of request line and headers; browsers send 2 kB
 MOST_STALL_S = 300.0  # of an answer that nobody takes
 _MOST_CONNECTIONS = 2_000
 _UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 _OPEN_FILES = 8_192  # a connection is one; macOS allows 256 where nobody asks for more
+
+
+class _Refused(Exception):
+    """Of a head; for the parser, which hands no more of it on."""
 
 
 class Connection(HttpToolsProtocol):
@@ -28,6 +32,8 @@ class Connection(HttpToolsProtocol):
         self.stalled_since: float | None = None
         self._is_between = True  # two requests
         self._unused_bytes = 0  # since something of a request was complete: they are all held
+        self._head_bytes = 0
+        self._has_head = False
 
     @property
     def is_quiet(self) -> bool:
@@ -52,16 +58,34 @@ class Connection(HttpToolsProtocol):
         self._unused_bytes += len(data)
         super().data_received(data)
         if self._unused_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
-            self._refuse(
-                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-                "head_too_large",
-                f"The request's address and headers are larger than {MOST_HEAD_BYTES // 2**10} kB, the most that is "
-                "read here.",
-            )
+            self._refuse_head()
 
     def on_message_begin(self) -> None:
-        self._is_between = False
+        self._is_between = self._has_head = False
+        self._head_bytes = 0
         super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        self._head_bytes += len(url)
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._has_head:
+            return  # what follows a chunked body would become a header of the request that is being answered
+        self._head_bytes += len(name) + len(value) + len(": \r\n")
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Raises: _Refused, which ends the parsing and comes back as `send_400_response`."""
+        self._has_head = True
+        version = self.parser.get_http_version()
+        is_chunked = any(name == b"transfer-encoding" for name, _ in self.headers)
+        if self._head_bytes > MOST_HEAD_BYTES:
+            self._refuse_head()
+            raise _Refused
+        if version not in ("1.0", "1.1") or (version == "1.0" and is_chunked):  # RFC 9112, 6.1: its end is not sure
+            raise _Refused
+        super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         self._unused_bytes = 0
@@ -85,10 +109,27 @@ class Connection(HttpToolsProtocol):
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(HTTPStatus.BAD_REQUEST, "bad_request", "What was sent is not HTTP that can be read.")
+        if not self.transport.is_closing():
+            self._refuse(HTTPStatus.BAD_REQUEST, "bad_request", "What was sent is not HTTP/1.1 that can be read.")
+
+    def _refuse_head(self) -> None:
+        self._refuse(
+            HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "head_too_large",
+            f"The request's address and headers are larger than {MOST_HEAD_BYTES // 2**10} kB, the most that is "
+            "read here.",
+        )
+
+    def _take_back(self) -> bool:
+        """Whether what is wrong is in the body of the one request under way, which the app then no longer answers."""
+        if self.cycle is None or self.pipeline or not self.cycle.more_body or self.cycle.response_started:
+            return False
+        self.cycle.disconnected = True
+        self.cycle.message_event.set()
+        return True
 
     def _refuse(self, status: HTTPStatus, code: str, message: str) -> None:
-        if self.is_quiet:  # else there is an answer on its way
+        if self.is_quiet or self._take_back():  # else there is an answer on its way
             body = json.dumps({"error": {"code": code, "message": message, "request_id": uuid.uuid4().hex[:16]}})
             head = [
                 f"HTTP/1.1 {status.value} {status.phrase}",

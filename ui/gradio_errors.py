@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from search.errors import BadQuery
 from ui.api import methods_at
 from ui.api_errors import BodyTooLarge
+from ui.behind import route_path
 from ui.service import JSON_BYTES
 
 log = logging.getLogger(__name__)
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 # What Gradio raises where a request names or holds what it does not expect.
 _UNEXPECTED = (LookupError, ValueError, TypeError, AttributeError, AssertionError)
 _OURS = ("search.", "store.", "ui.")
+LONGEST_PATH = 255  # bytes, of a file's name in the usual file systems; none of Gradio's addresses is as long
 _HINT = "What was sent does not fit this address; GET /gradio_api/info describes what does."
 
 
@@ -50,6 +52,9 @@ class GradioErrors:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        path = route_path(scope)
+        if len(path.encode()) > LONGEST_PATH or not path.isprintable():
+            raise HTTPException(404)  # Gradio would ask the disk for it, or make an address of it, and fail
         if allowed := methods_at(self._routes, scope):
             raise HTTPException(405, headers={"allow": ", ".join(allowed)})
         start: Message = {"status": 0}

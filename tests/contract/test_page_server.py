@@ -100,6 +100,13 @@ def test_gradios_other_doors_are_shut(client: TestClient, secret: Path, method: 
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
 
 
+@pytest.mark.parametrize("address", ["/static/", "/assets/", "/svelte/", "/static/fonts/"])
+def test_a_name_that_no_file_can_have_is_not_there(client: TestClient, address: str) -> None:
+    for name in ("a" * 256, "%E2%82%AC" * 100, "a%00.css"):
+        answer = client.get(address + name)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+
+
 RUN = "/gradio_api/run"
 
 

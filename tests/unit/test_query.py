@@ -83,6 +83,8 @@ def test_pages_end_at_1000() -> None:
         ({"query": [{"weight": 1}]}, BadQuery, "exactly one"),
         ({"query": [{"text": "a", "weight": 0}]}, BadQuery, "not 0"),
         ({"query": [{"text": "a", "weight": math.inf}]}, BadQuery, "between -10 and 10"),
+        ({"query": [{"text": "a", "weight": math.nan}]}, BadQuery, "between -10 and 10"),
+        ({"query": [{"text": "a", "weight": -(10**350)}]}, BadQuery, "between -10 and 10"),
         ({"query": [{"text": "a", "weight": "1"}]}, BadQuery, "must be a number"),
         ({"query": [{"text": 3}]}, BadQuery, "must be a string"),
         ({"query": [{"image": "not base64!"}]}, BadQuery, "base64"),

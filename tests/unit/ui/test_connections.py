@@ -97,6 +97,60 @@ def test_a_head_that_does_not_end_is_refused(clock: Clock) -> None:
     assert transport.closed
 
 
+@pytest.mark.parametrize(
+    "head",
+    [b"X: " + b"a" * MOST_HEAD_BYTES, b"\r\n".join(b"X-%d: b" % n for n in range(10_000)), b"X:\r\n" * 15_000 + b"X:"],
+)
+def test_a_head_that_comes_at_once_has_the_same_limit(clock: Clock, head: bytes) -> None:
+    connection, transport = Door(clock).open()
+    connection.data_received(b"GET / HTTP/1.1\r\n" + head + b"\r\n\r\n")
+    assert said(transport) == (431, "head_too_large")
+    assert (transport.closed, connection.cycle) == (True, None)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET / HTTP/0.9\r\n\r\n",
+        b"GET / HTTP/2.0\r\nHost: localhost\r\n\r\n",
+        b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",  # what stands before us may not know it
+    ],
+)
+def test_another_version_of_http_is_refused(clock: Clock, head: bytes) -> None:
+    connection, transport = Door(clock).open()
+    connection.data_received(head)
+    assert said(transport) == (400, "bad_request")
+    assert (transport.closed, connection.cycle) == (True, None)
+
+
+BEGUN = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("chunk", [b"zz\r\n", b"-1\r\n", b"0x5\r\nabcde\r\n", b"f" * 17 + b"\r\n", b"5\r\nabcdef\r\n"])
+def test_a_body_whose_chunks_cant_be_read_is_refused_and_the_app_hears_no_more(clock: Clock, chunk: bytes) -> None:
+    connection, transport = Door(clock).open()
+    connection.data_received(BEGUN)
+    connection.data_received(chunk)
+    assert said(transport) == (400, "bad_request")
+    assert (transport.closed, connection.cycle.disconnected) == (True, True)
+
+
+def test_an_answer_that_has_begun_is_not_mixed_with_a_refusal(clock: Clock) -> None:
+    for pipelined in (False, True):
+        connection, transport = Door(clock).open()
+        connection.data_received(b"GET / HTTP/1.1\r\n\r\n" + BEGUN if pipelined else BEGUN)
+        connection.cycle.response_started = not pipelined
+        connection.data_received(b"zz\r\n")
+        assert (transport.sent, transport.closed) == (b"", True)
+
+
+def test_what_follows_a_body_is_no_header(clock: Clock) -> None:
+    connection, _ = Door(clock).open()
+    connection.data_received(BEGUN + b"1\r\na\r\n0\r\nHost: evil.example\r\nX-Forwarded-For: 127.0.0.1\r\n\r\n")
+    assert connection.cycle.scope["headers"] == [(b"transfer-encoding", b"chunked")]
+    assert not connection.cycle.more_body
+
+
 def test_a_body_may_be_larger_than_a_head(clock: Clock) -> None:
     connection, transport = Door(clock).open()
     connection.data_received(b"POST / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n")
