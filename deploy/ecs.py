@@ -24,6 +24,7 @@ def plan(config: Config, aws: Aws, say: Say, ask: Ask, *, wait: Wait) -> None:
 def up(config: Config, aws: Aws, say: Say, ask: Ask, *, wait: Wait, run: image.Run, smoke: Smoke) -> None:
     check_account(config.deploy, aws)
     made = base.make(config, aws, say, ask, wait)
+    history.read(made.bucket, TARGET, aws)  # a damaged one is found before anything else changes
     network = _make_network(config, aws, say, ask, wait)
     wanted = Deployment(
         stacks.template("service"),

@@ -48,7 +48,11 @@ def write(bucket: str, target: str, deployments: list[Deployment], aws: Callable
 
 def close(bucket: str, target: str, aws: Callable[[str], Any]) -> None:
     """After `down` there is nothing to go back to; what was written stays in the bucket's versions."""
-    if read(bucket, target, aws):
+    try:
+        is_closed = not read(bucket, target, aws)
+    except Refused:
+        is_closed = False  # damaged: there is nothing to go back to in it either
+    if not is_closed:
         write(bucket, target, [], aws)
 
 

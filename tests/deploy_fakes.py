@@ -71,6 +71,7 @@ class FakeAws:
         self.stopped: list[dict[str, Any]] = []  # tasks
         self.targets: list[dict[str, Any]] = [{"State": "healthy"}]
         self.throttled: Counter[str] = Counter()  # operation → how many of its next calls are refused
+        self.refused: dict[str, tuple[str, str]] = {}  # operation → code and message of its every call
         self.is_late = False  # what is asked for shows only after a while
         self.interrupt_after: int | None = None  # waits
         self.interrupt_after_calls: int | None = None
@@ -322,6 +323,8 @@ class FakeClient:
             if self._aws.throttled[operation]:
                 self._aws.throttled[operation] -= 1
                 raise refusal(operation, "ThrottlingException", "Rate exceeded")
+            if operation in self._aws.refused:
+                raise refusal(operation, *self._aws.refused[operation])
             answer = getattr(self._aws, f"{self._service}_{operation}")(**request)
             _check(answer, model.output_shape, is_whole=False)  # it has what deploy reads
             self._aws.interrupt()

@@ -397,6 +397,22 @@ def test_what_somebody_else_wrote_in_the_place_of_the_history_is_told(running: S
         running.rollback()
 
 
+def test_a_damaged_history_stops_an_update_before_it_changes_what_runs(running: Session) -> None:
+    before = running.running
+    running.aws.objects["deployments/ecs.json"] = b"[]"
+    with pytest.raises(Refused, match="holds no list of deployments"):
+        running.update("b")
+    assert running.running == before
+    assert "execute_change_set" not in running.operations()
+
+
+def test_a_damaged_history_does_not_keep_anybody_from_taking_away(running: Session) -> None:
+    running.aws.objects["deployments/ecs.json"] = b"[]"
+    running.down()
+    assert list(running.aws.stacks) == ["sightline-base"]
+    assert running.kept() == []
+
+
 @pytest.mark.parametrize("code", ["ChangeSetNotFound", "InvalidChangeSetStatus"])
 def test_two_runs_at_once_are_told_apart(running: Session, code: str) -> None:
     change = stacks.propose("sightline-ecs", "Resources: {}", {"Name": "x"}, running.aws, running.aws.wait)

@@ -292,6 +292,15 @@ def test_a_trial_that_fails_its_smoke_shifts_nothing(running: Session) -> None:
     assert not {"update_endpoint", "put_metric_alarm"} & set(running.operations())
 
 
+def test_a_damaged_history_stops_an_update_before_it_changes_what_runs(running: Session) -> None:
+    before = running.runs
+    running.aws.objects["deployments/sagemaker.json"] = b'{"deployments": 3}'
+    with pytest.raises(Refused, match="holds no list of deployments"):
+        running.update("b")
+    assert running.runs == before
+    assert "update_endpoint" not in running.operations()
+
+
 def test_a_trial_that_does_not_come_up_shifts_nothing_and_shows_its_log(running: Session) -> None:
     running.aws.trial_courses = [[("Creating", ""), ("Failed", "It did not pass the ping health check.")]]
     running.aws.lines = ["no such release"]
