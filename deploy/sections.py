@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from deploy.forms import number, one_of, text, texts, whole, yes_or_no
 
 ARN = r"arn:aws[a-z-]*:{service}:[a-z0-9-]+:\d{{12}}:{rest}"
-# A part of bucket, stack and load balancer names; those of a load balancer never begin with "internal-".
-NAME = r"(?!internal-|.*--)[a-z][a-z0-9-]{0,22}[a-z0-9]"
+# A part of bucket, stack and load balancer names; those of a load balancer never begin with "internal-", those of a
+# bucket never with "sthree-" or "amzn-s3-demo-". NAME-trial is the endpoint that an update of NAME makes and removes.
+NAME = r"(?!internal-|sthree-|amzn-s3-demo-|.*--|.*-trial$)[a-z][a-z0-9-]{0,22}[a-z0-9]"
 BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 ORIGIN = r"https?://[a-z0-9._-]+(:\d{1,5})?"
 S3_URI = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^\s*?$]+"  # it becomes a part of a policy
@@ -16,7 +17,7 @@ LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deploy:
-    name: str = text("2 to 24 small letters, digits and hyphens, a letter first", NAME)
+    name: str = text("2 to 24 small letters, digits and hyphens, a letter first, and not -trial at the end", NAME)
     region: str = text("a region such as eu-central-1", r"[a-z]{2}(-[a-z]+)+-\d")
     account: str = text("the account's 12 digits", r"\d{12}", default="")  # "": whatever the credentials say
     golden: str = text("the file that `golden` wrote", r"\S.*", default="golden.json")  # what `smoke` compares with

@@ -42,8 +42,10 @@ def test_a_list_becomes_a_tuple() -> None:
 @pytest.mark.parametrize(
     ("section", "key", "value", "expected"),
     [
-        ("deploy", "name", "Sightline", "expected 2 to 24 small letters, digits and hyphens, a letter first."),
-        ("deploy", "name", "a" * 25, "expected 2 to 24 small letters, digits and hyphens, a letter first."),
+        ("deploy", "name", "Sightline", "expected 2 to 24 small letters, digits and hyphens, a letter first, and not"),
+        ("deploy", "name", "a" * 25, "expected 2 to 24 small letters, digits and hyphens, a letter first, and not"),
+        ("deploy", "name", "search-trial", "a letter first, and not -trial at the end."),  # an update of search ends it
+        ("deploy", "name", "sthree-a", "expected 2 to 24 small letters, digits and hyphens, a letter first, and not"),
         ("deploy", "region", "Frankfurt", "expected a region such as eu-central-1."),
         ("deploy", "account", "12345", "expected the account's 12 digits."),
         ("image", "tag", "-x", "expected a tag that no other image has, such as 0.1.0-3f2c1d0."),

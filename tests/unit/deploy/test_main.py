@@ -27,7 +27,8 @@ def test_a_bad_file_ends_with_two_and_one_sentence(tmp_path: Path, capsys: pytes
     (tmp_path / "deploy.toml").write_text("[deploy]\nname = 'A'\nregion = 'eu-central-1'\n[ecs]\n", encoding="utf-8")
     assert main(["plan", "--target", "ecs", "--config", str(tmp_path / "deploy.toml")]) == 2
     assert capsys.readouterr().err == (
-        "[deploy] name = 'A': expected 2 to 24 small letters, digits and hyphens, a letter first.\n"
+        "[deploy] name = 'A': expected 2 to 24 small letters, digits and hyphens, a letter first, and not -trial at the"
+        " end.\n"
     )
 
 
