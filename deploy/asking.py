@@ -10,9 +10,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    ClientError,
+    ConnectionClosedError,
+    IncompleteReadError,
+    ReadTimeoutError,
+    ResponseStreamingError,
+)
 
-from deploy.clients import code_of
+from deploy.clients import DENIED, EXPIRED, code_of, in_words
 from deploy.errors import SmokeFailed
 
 TIMEOUT_S = 60  # an endpoint may take as long
@@ -54,6 +60,8 @@ def thumbnail(address: str, path: str, *, token: str = "") -> bytes:
 
 
 def of_endpoint(name: str, aws: Callable[[str], Any]) -> Asker:
+    """What only keeps us from asking, such as credentials that have expired, says nothing of the endpoint: Refused."""
+
     def ask(body: Mapping[str, object]) -> Said:
         kind, began = "application/json", time.perf_counter()
         try:
@@ -62,10 +70,12 @@ def of_endpoint(name: str, aws: Callable[[str], Any]) -> Asker:
             )
             data = answer["Body"].read()
         except ClientError as error:
+            if code_of(error) in (*EXPIRED, *DENIED):
+                raise in_words(error) from error
             said = error.response.get("OriginalMessage") or error.response["Error"].get("Message", "")
             raise SmokeFailed(f"The endpoint {name} answered {code_of(error)}: {str(said)[:300]}") from error
-        except BotoCoreError as error:
-            raise SmokeFailed(f"The endpoint {name} can't be called: {error}.") from error
+        except (ReadTimeoutError, ConnectionClosedError, ResponseStreamingError, IncompleteReadError) as error:
+            raise SmokeFailed(f"The endpoint {name} did not answer: {str(error).rstrip('.')}.") from error
         return _said(data, body, f"The endpoint {name}", (time.perf_counter() - began) * 1e3)
 
     return ask

@@ -34,6 +34,8 @@ EXPIRED = (
     "InvalidSignatureException",
     "SignatureDoesNotMatch",
 )
+SKEWED = r"RequestTimeTooSkewed|RequestInTheFuture|Signature expired|Signature not yet current"
+OF_THE_REGION = ("InvalidClientTokenId", "UnrecognizedClientException", "AuthFailure")  # where it is not enabled, too
 
 
 def open_clients(deploy: Deploy) -> Callable[[str], Any]:
@@ -92,7 +94,10 @@ def told() -> Iterator[None]:
     except exceptions.ClientError as error:
         raise in_words(error) from error
     except (exceptions.EndpointConnectionError, exceptions.ConnectTimeoutError) as error:
-        raise DeployError(f"AWS can't be reached: {error}. Look at the network and at [deploy] region.") from error
+        raise DeployError(
+            f"AWS can't be reached: {error}. Look at the network and at [deploy] region; then run the same command"
+            " again, which goes on where this one stopped."
+        ) from error
     except (exceptions.BotoCoreError, Boto3Error) as error:
         if isinstance(error.__context__, exceptions.ClientError):  # upload_file hides what S3 said in a sentence
             raise in_words(error.__context__) from error
@@ -102,13 +107,21 @@ def told() -> Iterator[None]:
 def in_words(error: Any) -> DeployError:
     code, said = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
     operation = error.operation_name
+    if re.search(SKEWED, f"{code} {said}"):
+        return Refused(f"This machine's clock is wrong: set it, and run the same command again. AWS says: {said}")
     if code in EXPIRED:
-        return Refused("The credentials have expired or are not valid: run `aws sso login`, or renew them.")
+        region = " A region that has to be enabled first refuses good ones, too." if code in OF_THE_REGION else ""
+        return Refused(
+            f"The credentials have expired or are not valid: run `aws sso login`, or renew them.{region} Then run the"
+            " same command again, which goes on where this one stopped."
+        )
     if code in DENIED:
         return Refused(f"{operation} is not allowed: {said.rstrip('.')}. deploy/policies/ has what each target needs.")
     if code in THROTTLED:
         return DeployError(f"AWS throttled {operation} {ATTEMPTS} times: run the same command again in a minute.")
     hint = " Another run is under way: run the same command again, which waits for it." if _is_busy(said) else ""
+    if re.search(r"LimitExceeded|QuotaExceeded", code):
+        hint = " The account's quota is used up: ask for more under Service Quotas in the console, or remove something."
     return DeployError(f"{operation} failed: {said.rstrip('.')} ({code}).{hint}")
 
 

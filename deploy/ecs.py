@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from deploy import base, causes, ecs_plan, fargate, history, image, prices, release, stacks
 from deploy import logs as log_group
-from deploy.clients import check_account
+from deploy.clients import check_account, told
 from deploy.ecs_values import given_network, network_name, network_values, section, stack_name, values
 from deploy.errors import DeployError, Refused, SmokeFailed, StackFailed
 from deploy.history import Deployment
@@ -154,9 +154,10 @@ def _prove(config: Config, bucket: str, wanted: Deployment, aws: Aws, say: Say, 
             raise SmokeFailed(f"{error} There is no earlier deployment to go back to: it was left as it is.") from error
         say(f"{error} Going back to {good[-1]}.")
         try:
-            _deploy(config, good[-1], aws, say, lambda question, answer: True, wait)
+            with told():
+                _deploy(config, good[-1], aws, say, lambda question, answer: True, wait)
         except DeployError as second:
-            raise StackFailed(f"{error} Going back failed as well: {second}") from error
+            raise StackFailed(f"{error} Going back failed as well: {second} `rollback` tries it again.") from error
         raise SmokeFailed(f"{error} It was taken back: {good[-1]} runs again.") from error
     if not good or good[-1] != wanted:
         history.write(bucket, TARGET, [*good, wanted], aws)

@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from deploy import base, endpoint, guards, history, image, prices, release, sagemaker_plan, stacks, trial
 from deploy import logs as log_group
 from deploy import sagemaker_requests as requests
-from deploy.clients import check_account
+from deploy.clients import check_account, told
 from deploy.errors import DeployError, Refused, SmokeFailed, StackFailed
 from deploy.history import Deployment
 from deploy.sagemaker_requests import Wanted
@@ -169,9 +169,10 @@ def _prove(
             raise SmokeFailed(f"{error} Nothing else ran before: it was left as it is.") from error
         say(f"{error} Going back to {before}.")
         try:
-            _back(config, before, aws, say, wait)
+            with told():
+                _back(config, before, aws, say, wait)
         except DeployError as second:
-            raise StackFailed(f"{error} Going back failed as well: {second}") from error
+            raise StackFailed(f"{error} Going back failed as well: {second} `rollback` tries it again.") from error
         raise SmokeFailed(f"{error} It was taken back: {before} runs again.") from error
     if not good or good[-1] != kept:
         history.write(bucket, TARGET, [*good, kept], aws)

@@ -4,11 +4,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from deploy import endpoint
+from deploy.clients import told
 from deploy.endpoint import Aws, Say, Wait
 from deploy.errors import DeployError, SmokeFailed, StackFailed
 from deploy.sagemaker_requests import Wanted
 
 # InvokeEndpoint's TargetVariant can't choose one of the two fleets of an update: both have the variant's name.
+
+PAID = "costs an instance until the next `update`, or `down`, removes it"
 
 
 def name_of(deployment: str) -> str:
@@ -16,7 +19,7 @@ def name_of(deployment: str) -> str:
 
 
 def run(wanted: Wanted, aws: Aws, say: Say, wait: Wait, smoke: Callable[[str], None]) -> None:
-    """Ends without its endpoint, however it ends; only Ctrl-C leaves it, for the next run or `down`.
+    """Ends without its endpoint, or says that it is left: by Ctrl-C, or where it can't be removed.
 
     Raises: Refused, SmokeFailed, StackFailed, Unfinished.
     """
@@ -24,14 +27,29 @@ def run(wanted: Wanted, aws: Aws, say: Say, wait: Wait, smoke: Callable[[str], N
     remove(wanted.name, aws, say, wait)
     endpoint.make_config(one, aws, say, wait)
     try:
-        endpoint.make(name, one, aws, say, wait)
-        endpoint.check(name, one.config, endpoint.follow(name, aws, say, wait, after=endpoint.NOT_THERE), aws)
-        smoke(name)
+        with told():
+            endpoint.make(name, one, aws, say, wait)
+            endpoint.check(name, one.config, endpoint.follow(name, aws, say, wait, after=endpoint.NOT_THERE), aws)
+            smoke(name)
+    except KeyboardInterrupt:
+        say(f"{name} stays and {PAID}.")
+        raise
     except DeployError as error:
-        remove(wanted.name, aws, say, wait)
         kind = SmokeFailed if isinstance(error, SmokeFailed) else StackFailed
-        raise kind(f"The trial failed, and no traffic went to it: {error}") from error
-    remove(wanted.name, aws, say, wait)
+        left = _left(wanted.name, aws, say, wait)
+        raise kind(f"The trial failed, and no traffic went to it: {error}{left}") from error
+    if left := _left(wanted.name, aws, say, wait):
+        raise StackFailed(f"The trial went well, and no traffic has shifted yet.{left}")
+
+
+def _left(deployment: str, aws: Aws, say: Say, wait: Wait) -> str:
+    """Removes the trial; what is said where that fails, "" where it does not."""
+    try:
+        with told():
+            remove(deployment, aws, say, wait)
+    except DeployError as error:
+        return f" {name_of(deployment)} could not be removed and {PAID}. ({error})"
+    return ""
 
 
 def remove(deployment: str, aws: Aws, say: Say, wait: Wait) -> None:

@@ -171,6 +171,16 @@ def test_an_update_that_fails_its_smoke_goes_back_by_itself(running: Session) ->
     assert running.good() == [running.aws.images["a"]]
 
 
+def test_a_way_back_that_aws_refuses_is_told_with_the_smokes_complaint(running: Session) -> None:
+    def smoke(at: str = "") -> None:
+        running.aws.refused["describe_stacks"] = ("ExpiredToken", "The security token is expired")
+        raise SmokeFailed("It is slow.")
+
+    running.smoke = smoke  # type: ignore[method-assign]
+    with pytest.raises(StackFailed, match=r"It is slow\. Going back failed as well: .* expired .* `rollback` tries it"):
+        running.update("b")
+
+
 def test_the_circuit_breakers_roll_back_is_told_with_its_cause(running: Session) -> None:
     breaker = event("Service", "UPDATE_FAILED", "ECS Deployment Circuit Breaker was triggered.")
     running.aws.stopped = [{"stoppedReason": "Task failed ELB health checks in (target-group a)"}]

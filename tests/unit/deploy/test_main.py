@@ -63,6 +63,27 @@ def test_a_program_gets_what_it_is_given_and_fails_by_name() -> None:
         (refusal("GetObject", "InvalidAccessKeyId"), Refused, "The credentials have expired or are not valid"),
         (refusal("DescribeVpcs", "AuthFailure"), Refused, "The credentials have expired or are not valid"),
         (refusal("PutObject", "SignatureDoesNotMatch"), Refused, "The credentials have expired or are not valid"),
+        (
+            refusal("GetObject", "RequestTimeTooSkewed", "The difference is too large."),
+            Refused,
+            "This machine's clock is wrong: set it, and run the same command again. AWS says: The difference is too",
+        ),
+        (
+            refusal("GetCallerIdentity", "SignatureDoesNotMatch", "Signature expired: 20261128T0000Z is now earlier"),
+            Refused,
+            "This machine's clock is wrong: set it",
+        ),
+        (
+            refusal("GetCallerIdentity", "InvalidClientTokenId", "The security token included is invalid"),
+            Refused,
+            "The credentials have expired or are not valid: run `aws sso login`, or renew them. A region that has to be"
+            " enabled first refuses good ones, too.",
+        ),
+        (
+            refusal("RegisterScalableTarget", "LimitExceededException", "Too many."),
+            DeployError,
+            "RegisterScalableTarget failed: Too many (LimitExceededException). The account's quota is used up: ask for",
+        ),
         (refusal("PutObject", "SlowDown"), DeployError, "AWS throttled PutObject 8 times: run the same"),
         (
             refusal("CreateChangeSet", "ValidationError", "Stack:a is in UPDATE_IN_PROGRESS state and can not be"),

@@ -7,6 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from deploy import sagemaker
+from deploy.asking import of_endpoint
 from deploy.config import checked
 from deploy.errors import Refused, SmokeFailed, StackFailed, Unfinished
 from deploy.sections import Config
@@ -324,6 +325,57 @@ def test_what_an_interrupted_trial_left_is_told_and_goes_with_the_next_run(runni
     assert len(running.good()) == 2
 
 
+EXPIRED = ("ExpiredTokenException", "The security token included in the request is expired")
+
+
+def test_a_trial_that_can_not_be_watched_or_removed_is_named_as_what_costs(running: Session) -> None:
+    before = running.runs
+
+    def expire(at: str = "") -> None:
+        running.aws.refused["describe_endpoint"] = EXPIRED
+        raise SmokeFailed("It is slow.")
+
+    running.smoke = expire  # type: ignore[method-assign]
+    with pytest.raises(SmokeFailed) as failed:
+        running.update("b")
+    assert str(failed.value).startswith(
+        "The trial failed, and no traffic went to it: It is slow. sightline-trial could not be removed and costs an"
+        " instance until the next `update`, or `down`, removes it. (The credentials have expired"
+    )
+    assert running.runs == before
+
+
+def test_credentials_that_expire_while_a_trial_comes_up_are_told_with_what_is_left(running: Session) -> None:
+    running.aws.trial_courses = [[("Creating", "")] * 4 + [("InService", "")]]
+
+    def wait(seconds: float) -> None:
+        if running.aws.trial:
+            running.aws.refused["describe_endpoint"] = EXPIRED
+
+    running.aws.wait = wait  # type: ignore[method-assign]
+    with pytest.raises(StackFailed, match=r"The trial failed.* have expired .* sightline-trial could not be removed"):
+        running.update("b")
+
+
+def test_a_trial_that_passes_but_can_not_be_removed_shifts_nothing(running: Session) -> None:
+    running.aws.refused["delete_endpoint"] = ("AccessDeniedException", "no identity-based policy allows it")
+    with pytest.raises(
+        StackFailed, match=r"^The trial went well, and no traffic has shifted yet\. sightline-trial could"
+    ):
+        running.update("b")
+    assert "update_endpoint" not in running.operations()
+
+
+def test_ctrl_c_names_the_trial_that_it_leaves(running: Session) -> None:
+    running.aws.trial_courses = [[("Creating", "")] * 4 + [("InService", "")]]
+    running.aws.interrupt_after = 1
+    with pytest.raises(KeyboardInterrupt):
+        running.update("b")
+    assert running.said[-1] == (
+        "sightline-trial stays and costs an instance until the next `update`, or `down`, removes it."
+    )
+
+
 def test_down_takes_a_trial_along(running: Session) -> None:
     running.aws.trial_courses = [[("Creating", "")] * 4 + [("InService", "")]]
     running.aws.interrupt_after = 1
@@ -374,6 +426,24 @@ def test_both_failures_are_told_where_going_back_fails_as_well(running: Session)
     running.smokes = ["It is slow."]
     running.aws.endpoint_courses = [SHIFTED, [("Updating", ""), ("UpdateRollbackFailed", "no capacity")]]
     with pytest.raises(StackFailed, match=r"It is slow\. Going back failed as well: sightline is UpdateRollbackFailed"):
+        running.update("b")
+
+
+def test_a_smoke_that_can_not_ask_takes_nothing_back(running: Session) -> None:
+    running.aws.refused["invoke_endpoint"] = EXPIRED
+    ask = of_endpoint("sightline", running.aws)
+    with pytest.raises(Refused, match="The credentials have expired"):
+        ask({"query": "a", "top_k": 1})
+
+
+def test_a_way_back_that_aws_refuses_is_told_with_the_smokes_complaint(running: Session) -> None:
+    def smoke(at: str = "") -> None:
+        if not at:
+            running.aws.refused["update_endpoint"] = EXPIRED
+            raise SmokeFailed("It is slow.")
+
+    running.smoke = smoke  # type: ignore[method-assign]
+    with pytest.raises(StackFailed, match=r"It is slow\. Going back failed as well: .* expired .* `rollback` tries it"):
         running.update("b")
 
 
