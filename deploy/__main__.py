@@ -72,7 +72,7 @@ def _do(options: argparse.Namespace) -> None:
         return
     more: dict[str, object] = {}
     if options.verb in ("up", "update", "rollback"):
-        import_module("deploy.golden").read(Path(config.deploy.golden))  # a damaged one is found before anything begins
+        import_module("deploy.smoke").before(config, options.target)
         more = {"wait": time.sleep, "run": run, "smoke": smoke}
     elif options.verb in ("plan", "down"):
         more = {"wait": time.sleep}
@@ -104,7 +104,7 @@ def _golden(options: argparse.Namespace) -> None:
         options.address,
         options.out,
         say,
-        token=os.environ.get("DEPLOY_TOKEN", ""),
+        token=import_module("deploy.smoke").token(),
         queries=options.query,
         images=options.image,
         within_ms=options.within_ms,

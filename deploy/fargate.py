@@ -76,11 +76,22 @@ def _service(where: Place, aws: Aws) -> dict[str, Any] | None:
     except ClientError as error:
         if code_of(error) in THROTTLED:
             return None
+        if code_of(error) == "ClusterNotFoundException":
+            raise _gone(where) from error
         raise
-    if not found["services"]:
-        raise StackFailed(f"There is no service {where.service} in the cluster {where.cluster}: run `up`.")
-    service: dict[str, Any] = found["services"][0]
+    there = [entry for entry in found["services"] if entry.get("status", "ACTIVE") == "ACTIVE"]
+    if not there:  # AWS tells of a service that was deleted for a while: INACTIVE, and without deployments
+        raise _gone(where)
+    service: dict[str, Any] = there[0]
     return service
+
+
+def _gone(where: Place) -> StackFailed:
+    """The stack does not know of it, so that `up` finds nothing to change."""
+    return StackFailed(
+        f"The service {where.service} is gone from the cluster {where.cluster}: somebody deleted it, though not its"
+        " stack. `down` removes the rest, and `up` makes it anew."
+    )
 
 
 def _primary(service: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from deploy import asking
 from deploy.asking import Asker
 from deploy.errors import BadConfig
+from deploy.sections import GOLDEN, Deploy
 
 QUERIES = ("a red boat", "two animals in the snow", "food on a table", "a house at night", "a guitar on the beach")
 KEPT_HITS = 10
@@ -53,6 +54,15 @@ def read(path: Path) -> Golden | None:
         return None
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise BadConfig(f"{path} holds no golden queries: make it again with `python -m deploy golden`.") from error
+
+
+def before(deploy: Deploy) -> None:
+    """Found before anything is deployed: a file that is damaged, or named and not there. Raises: BadConfig."""
+    if read(Path(deploy.golden)) is None and deploy.golden != GOLDEN:
+        raise BadConfig(
+            f"[deploy] golden = {deploy.golden!r}: expected the file that `golden` wrote, and there is none here."
+            " Without that line, the smoke test only sees that it answers."
+        )
 
 
 def command(

@@ -8,6 +8,7 @@ ARN = r"arn:aws[a-z-]*:{service}:[a-z0-9-]+:\d{{12}}:{rest}"
 # A part of bucket, stack and load balancer names; those of a load balancer never begin with "internal-", those of a
 # bucket never with "sthree-" or "amzn-s3-demo-". NAME-trial is the endpoint that an update of NAME makes and removes.
 NAME = r"(?!internal-|sthree-|amzn-s3-demo-|.*--|.*-trial$)[a-z][a-z0-9-]{0,22}[a-z0-9]"
+GOLDEN = "golden.json"
 BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 ORIGIN = r"https?://[a-z0-9._-]+(:\d{1,5})?"
 S3_URI = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^\s*?$]+"  # it becomes a part of a policy
@@ -20,7 +21,7 @@ class Deploy:
     name: str = text("2 to 24 small letters, digits and hyphens, a letter first, and not -trial at the end", NAME)
     region: str = text("a region such as eu-central-1", r"[a-z]{2}(-[a-z]+)+-\d")
     account: str = text("the account's 12 digits", r"\d{12}", default="")  # "": whatever the credentials say
-    golden: str = text("the file that `golden` wrote", r"\S.*", default="golden.json")  # what `smoke` compares with
+    golden: str = text("the file that `golden` wrote", r"\S.*", default=GOLDEN)  # what `smoke` compares with
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """The smoke test: golden queries to what runs, their answers compared; a table of what was found."""
 
 import os
+import re
 import struct
 import zlib
 from collections.abc import Callable
@@ -26,6 +27,24 @@ class Check:
     wrong: str = ""  # what is; "" where nothing is
 
 
+def token() -> str:
+    """DEPLOY_TOKEN, "" without one. Raises: Refused, where it can't be sent; it is not repeated."""
+    given = os.environ.get("DEPLOY_TOKEN", "").strip()
+    if not re.fullmatch(r"[\x21-\x7e]*", given):
+        raise Refused("DEPLOY_TOKEN is no token: expected one line of letters and digits, as `token add` printed it.")
+    return given
+
+
+def before(config: Config, target: str) -> None:
+    """What would fail a smoke test after everything is deployed is found before. Raises: BadConfig, Refused."""
+    golden.before(config.deploy)
+    if target == "ecs" and config.ecs and config.ecs.users_secret_arn and not token():
+        raise Refused(
+            "Sign-in is on ([ecs] users_secret_arn), and the smoke test at the end has no token: set DEPLOY_TOKEN to"
+            " one of `token add NAME --role viewer`."
+        )
+
+
 def run(
     config: Config, target: str, aws: Callable[[str], Any], say: Callable[[str], None], address: str = "", at: str = ""
 ) -> None:
@@ -44,11 +63,11 @@ def run(
 
 def asker_of(config: Config, target: str, aws: Callable[[str], Any], address: str, at: str) -> Asker:
     if address:
-        return asking.over_http(address, token=os.environ.get("DEPLOY_TOKEN", ""))
+        return asking.over_http(address, token=token())
     if target == "sagemaker":
         return asking.of_endpoint(at or config.deploy.name, aws)
     if target == "ecs" and config.ecs is not None:
-        return asking.over_http(f"https://{config.ecs.domain}", token=os.environ.get("DEPLOY_TOKEN", ""))
+        return asking.over_http(f"https://{config.ecs.domain}", token=token())
     raise Refused("A Space is uploaded by hand, so its address is not known here: add --address https://….hf.space.")
 
 

@@ -181,6 +181,21 @@ def test_a_way_back_that_aws_refuses_is_told_with_the_smokes_complaint(running: 
         running.update("b")
 
 
+@pytest.mark.parametrize("verb", ["status", "up"])
+@pytest.mark.parametrize("answer", [[], [{"status": "INACTIVE", "deployments": [], "runningCount": 0}], None])
+def test_a_service_that_somebody_deleted_is_told_with_what_makes_it_anew(
+    running: Session, answer: list[Any] | None, verb: str
+) -> None:
+    def deleted(cluster: str, services: list[str]) -> dict[str, Any]:
+        if answer is None:
+            raise refusal("DescribeServices", "ClusterNotFoundException", "Cluster not found.")
+        return {"services": answer}
+
+    running.aws.ecs_describe_services = deleted  # type: ignore[method-assign]
+    with pytest.raises(StackFailed, match=r"sightline is gone from the cluster sightline: .* `down` removes the rest"):
+        getattr(running, verb)()
+
+
 def test_the_circuit_breakers_roll_back_is_told_with_its_cause(running: Session) -> None:
     breaker = event("Service", "UPDATE_FAILED", "ECS Deployment Circuit Breaker was triggered.")
     running.aws.stopped = [{"stoppedReason": "Task failed ELB health checks in (target-group a)"}]

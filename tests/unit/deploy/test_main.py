@@ -219,6 +219,33 @@ def test_a_damaged_golden_file_stops_before_anything_is_done(
     assert not (tmp_path / "upload").exists()
 
 
+def test_a_golden_file_that_is_named_and_not_there_stops_before_anything_is_done(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = space(tmp_path, folder=str(tmp_path / "upload"))
+    toml = tmp_path / "deploy.toml"
+    toml.write_text(toml.read_text().replace("[space]", 'golden = "anwsers.json"\n[space]'))
+    assert main(["up", *arguments]) == 2
+    assert capsys.readouterr().err.startswith("[deploy] golden = 'anwsers.json': expected the file that `golden` wrote")
+    assert not (tmp_path / "upload").exists()
+
+
+@pytest.mark.parametrize("verb", ["up", "update", "rollback"])
+@pytest.mark.parametrize(("token", "said"), [("", "Sign-in is on"), ("hid\nden", "DEPLOY_TOKEN is no token")])
+def test_a_token_that_the_smoke_test_will_need_is_asked_for_before_anything_is_done(
+    token: str, said: str, verb: str, tmp_path: Path
+) -> None:
+    secret = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:users-AbCdEf"
+    text = (Path(__file__).parents[3] / "deploy" / "deploy.example.toml").read_text(encoding="utf-8")
+    toml = tmp_path / "deploy.toml"
+    toml.write_text(text.replace("[ecs]\n", f'[ecs]\nusers_secret_arn = "{secret}"\n'), encoding="utf-8")
+    process = command(verb, "--target", "ecs", "--config", str(toml), DEPLOY_TOKEN=token)
+    out, error = process.communicate()
+    assert (process.returncode, out) == (1, b"")
+    assert error.decode().startswith(said)
+    assert b"den" not in error
+
+
 def test_a_folder_for_a_space_that_is_a_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "taken").write_text("precious")
     for folder in ("taken", "taken/below"):
