@@ -40,7 +40,8 @@ def join(settings: Settings, *, write: bool) -> Workspace:
     from ui.released import released
 
     if settings.release:
-        return released(open_release(settings.release, cache=settings.data_dir / "releases"), open_library, settings)
+        release = open_release(settings.release, cache=settings.data_dir / "releases", is_served=True)
+        return released(release, open_library, settings)
     models_dir, named, exports = settings.data_dir / "models", models_of(settings), threading.Lock()
     if (usual := named.state(settings.model)).state == "unknown":
         raise ModelNotFound(f"SIGHTLINE_MODEL can't be used. {usual.note}")

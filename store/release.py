@@ -1,21 +1,21 @@
 """Releases: a model and mostly a collection, with a manifest, in a folder or .tar.gz: built, checked, opened."""
 
-import fcntl
 import hashlib
 import json
 import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from search.errors import ReleaseDamaged, SourceError, StoreUnavailable, shown
+from search.errors import ReleaseDamaged, SourceError, shown
 from search.types import Release
 from store import manifest as collection_manifest
 from store.files import disk_errors, write_durably
+from store.release_cache import drop_unused, hold, note_use, tags_of, turn
 from store.s3 import S3, Address, Stored, connect, is_address, parse_address
 from store.tarballs import LONGEST_NAME, is_plain, pack, unpack
 
@@ -69,11 +69,21 @@ def build_release(
         shutil.rmtree(staged, ignore_errors=True)
 
 
-def open_release(where: str, *, cache: Path, open_s3: Callable[[], S3] = connect) -> Release:
+def open_release(where: str, *, cache: Path, open_s3: Callable[[], S3] = connect, is_served: bool = False) -> Release:
     """A folder, or a .tar.gz, which is unpacked once below `cache`; or either in S3, which is fetched there first.
 
-    Every file is checked against the manifest. Raises: ReleaseDamaged, DiskFull, StoreUnavailable, StorageError.
+    Every file is checked against the manifest. `is_served`: by this process until it ends; then no other removes it
+    from `cache`, and what nobody used for a day goes from there.
+    Raises: ReleaseDamaged, DiskFull, StoreUnavailable, StorageError.
     """
+    release = _found(where, cache, open_s3)
+    if is_served:
+        hold(release.folder)
+        drop_unused(cache)
+    return release
+
+
+def _found(where: str, cache: Path, open_s3: Callable[[], S3]) -> Release:
     if is_address(where):
         path = _fetched(where, cache, open_s3())
         try:
@@ -92,8 +102,9 @@ def _opened(path: Path, where: str, cache: Path) -> Release:
     with disk_errors("the folder of unpacked releases"):
         cache.mkdir(parents=True, exist_ok=True)
         folder = cache / str(_told(path)["sha256"])[:32]
-    with _turn(cache):
+    with turn(cache):
         if folder.exists():
+            note_use(folder)
             with suppress(ReleaseDamaged):
                 return check_release(folder)
             shutil.rmtree(folder)
@@ -105,6 +116,7 @@ def _opened(path: Path, where: str, cache: Path) -> Release:
             unpack(path, partial)
             release = check_release(partial)
             partial.replace(folder)
+            note_use(folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     return replace(release, folder=folder)
@@ -122,14 +134,15 @@ def _fetched(where: str, cache: Path, s3: S3) -> Path:
     if ("" if is_archive else MANIFEST) not in there:
         raise ReleaseDamaged(f"There is no release at {address}: name a .tar.gz, or the folder of a manifest.json.")
     folder = cache / hashlib.sha256(str(address).encode()).hexdigest()[:32]
-    tags = folder.with_name(f"{folder.name}-etags")
+    tags = tags_of(folder)
     with disk_errors("the folder of fetched releases"):
         cache.mkdir(parents=True, exist_ok=True)
-        with _turn(cache):
+        with turn(cache):
             for name in [""] if is_archive else there:
                 if not is_archive and not is_plain(name):
                     raise ReleaseDamaged(f"{address} holds {shown(name)}, no plain file of a release: take it away.")
                 _fetch(s3, replace(address, key=prefix + name), there[name], folder / (name or "release.tar.gz"), tags)
+            note_use(folder)
     return folder / "release.tar.gz" if is_archive else folder
 
 
@@ -230,17 +243,3 @@ def _check_name(name: str) -> None:
         raise SourceError(
             f"{shown(name)} can't be part of a release: a name there has up to {LONGEST_NAME} letters, digits and _ . -"
         )
-
-
-@contextmanager
-def _turn(cache: Path) -> Iterator[None]:
-    """One process unpacks at a time, and the next finds it done. Raises: StoreUnavailable."""
-    try:
-        file = os.open(cache / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise StoreUnavailable(f"A release can't be unpacked in the data folder: {error.strerror}.") from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(file)

@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,7 +15,8 @@ import pytest
 from search.errors import ReleaseDamaged, SourceError
 from store import manifest as collection_manifest
 from store.manifest import new_info
-from store.release import build_release, open_release
+from store.release import build_release, check_release, open_release
+from store.release_cache import turn
 from store.s3 import S3
 
 WEIGHTS = "model/textual/model.onnx"
@@ -60,6 +63,53 @@ def test_two_builds_are_equal_and_an_archive_is_unpacked_once(tmp_path: Path) ->
     first = open_release(str(one), cache=tmp_path / "cache")
     assert open_release(str(other), cache=tmp_path / "cache").folder == first.folder
     assert (first.model_dir / "textual" / "model.onnx").read_bytes() == b"weights"
+
+
+def aged(folder: Path) -> Path:
+    """As if last used two days ago."""
+    then = time.time() - 2 * 86_400
+    os.utime(folder, (then, then))
+    return folder
+
+
+def test_who_serves_a_release_drops_those_that_nobody_used_for_a_day(tmp_path: Path) -> None:
+    cache, served = tmp_path / "cache", build(tmp_path / "served.tar.gz")
+    own = aged(open_release(str(served), cache=cache).folder)
+    other = aged(open_release(str(build(tmp_path / "other.tar.gz", of=None)), cache=cache).folder)
+    fetched = cache / ("0" * 32)
+    for folder in (fetched, cache / f"{fetched.name}-etags", cache / "notes", cache / ("1" * 32)):
+        folder.mkdir()
+    aged(fetched), aged(cache / "notes")
+    assert open_release(str(served), cache=cache).folder == own
+    assert other.exists()  # as long as nothing is served
+    open_release(str(served), cache=cache, is_served=True)
+    assert {path.name for path in cache.iterdir()} == {".lock", "notes", "1" * 32, own.name}
+    assert check_release(own).name == "photos"
+
+
+def test_what_a_process_serves_stays_however_long_it_does(tmp_path: Path) -> None:
+    """Each opening has a lock of its own, in this process as in another one."""
+    cache = tmp_path / "cache"
+    old = open_release(str(build(tmp_path / "old.tar.gz", of=None)), cache=cache, is_served=True)
+    aged(old.folder)
+    new = open_release(str(build(tmp_path / "new.tar.gz")), cache=cache, is_served=True)
+    assert new.folder != old.folder
+    assert check_release(old.folder).told == old.told
+
+
+def test_nobody_waits_to_drop_what_is_unused(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    old = aged(open_release(str(build(tmp_path / "old.tar.gz", of=None)), cache=cache).folder)
+    with turn(cache):  # as while another unpacks
+        open_release(str(build(tmp_path / "folder")), cache=cache, is_served=True)
+        assert old.exists()
+    open_release(str(tmp_path / "folder"), cache=cache, is_served=True)
+    assert not old.exists()
+
+
+def test_a_release_in_a_folder_is_served_where_nothing_can_be_written(release: Path, tmp_path: Path) -> None:
+    assert open_release(str(release), cache=tmp_path / "cache", is_served=True).folder == release
+    assert not (tmp_path / "cache").exists()
 
 
 def test_an_unpacked_release_that_was_changed_is_unpacked_again(tmp_path: Path) -> None:
