@@ -125,6 +125,7 @@ def main() -> None:
         build_release=release.build_release,
         open_release=release.open_release,
         read_manifest=release.read_manifest,
+        find_parts=parts.find_parts,
         open_part=parts.open_part,
         read_outputs=batch_output.read_outputs,
         open_place=places.open_place,

@@ -97,21 +97,21 @@ def _fault(item: ShippedItem) -> str:
     record, thumbnail = item.record, item.thumbnail
     sizes = (record.size_bytes, record.width, record.height)
     sound = {
-        "its uri": _is_text(record.uri) and not {".", ".."} & set(record.uri.split("/")),
-        "its hash": _is_text(record.content_hash) and _HASH.fullmatch(record.content_hash),
+        "its uri": is_text(record.uri) and not {".", ".."} & set(record.uri.split("/")),
+        "its hash": is_text(record.content_hash) and _HASH.fullmatch(record.content_hash),
         "its size": all(type(n) is int and 0 < n < 2**50 for n in sizes) and max(sizes[1:]) <= _LONGEST_SIDE_PX,
         "its file's time": record.mtime_ns is None or _is_number(record.mtime_ns),
         "its date": record.taken_at is None or _is_date(record.taken_at),
-        "its caption": record.caption == "" or _is_text(record.caption),
+        "its caption": record.caption == "" or is_text(record.caption),
         "its metadata": _are_fields(record.metadata),
         "its embedding": abs(float(np.linalg.norm(item.embedding)) - 1) < _NORM_TOLERANCE,  # false for NaN as well
         "its thumbnail": len(thumbnail) <= MOST_THUMBNAIL_BYTES and thumbnail[:4] + thumbnail[8:12] == b"RIFFWEBP",
-        "its model": _is_text(item.model) and _is_text(item.fingerprint),
+        "its model": is_text(item.model) and is_text(item.fingerprint),
     }
     return next((name for name, is_sound in sound.items() if not is_sound), "")
 
 
-def _is_text(value: object) -> bool:
+def is_text(value: object) -> bool:
     """One that is kept as it is: without lone surrogates and NUL."""
     if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_TEXT or "\0" in value:
         return False
@@ -132,6 +132,4 @@ def _is_date(value: object) -> bool:
 def _are_fields(metadata: object) -> bool:
     if not isinstance(metadata, dict) or len(metadata) > _MOST_FIELDS:
         return False
-    return all(
-        _is_text(key) and (value == "" or _is_text(value) or _is_number(value)) for key, value in metadata.items()
-    )
+    return all(is_text(key) and (value == "" or is_text(value) or _is_number(value)) for key, value in metadata.items())

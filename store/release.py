@@ -23,7 +23,7 @@ FORMAT = 1
 MANIFEST, MODEL, COLLECTION = "manifest.json", "model", "collection"
 _MOST_FETCHED_BYTES = 256 * 2**30  # of one file
 _MOST_MANIFEST_BYTES = 256 * 2**20  # 1.5 million files
-_PACKED = (".tar.gz", ".tgz")
+PACKED = (".tar.gz", ".tgz")
 
 
 def build_release(
@@ -55,7 +55,7 @@ def build_release(
             hashed = {found: _told(staged / found) for found in sorted(_names(staged))}
         said = {"format": FORMAT, "name": name, "model": model, "collection": collection, **told, "files": hashed}
         write_durably(staged / MANIFEST, (json.dumps(said, indent=1, ensure_ascii=False) + "\n").encode())
-        if out.name.endswith(_PACKED):
+        if out.name.endswith(PACKED):
             packed = out.with_name(f".{out.name}.{secrets.token_hex(4)}.partial")
             try:
                 pack(staged, [MANIFEST, *hashed], packed)
@@ -128,7 +128,7 @@ def _fetched(where: str, cache: Path, s3: S3) -> Path:
     Raises: ReleaseDamaged where nothing lies there, DiskFull, StoreUnavailable, StorageError.
     """
     address = parse_address(where)
-    is_archive = address.key.endswith(_PACKED)
+    is_archive = address.key.endswith(PACKED)
     prefix = address.key if is_archive else f"{address.key.rstrip('/')}/"
     there = {stored.key[len(prefix) :]: stored for stored in s3.list(replace(address, key=prefix))}
     if ("" if is_archive else MANIFEST) not in there:

@@ -89,11 +89,23 @@ class S3:
 
     def list(self, prefix: Address) -> Iterator[Stored]:
         """Every object whose key begins with the prefix's, by key. Raises: StorageError."""
-        asked = {"Bucket": prefix.bucket, "Prefix": prefix.key}
+        for page in self._pages(prefix):
+            yield from (_stored(told["Key"], told["Size"], told) for told in page.get("Contents", ()))
+
+    def names(self, folder: Address) -> Iterator[str]:
+        """What lies directly in it; the names of folders end with a slash. Raises: StorageError."""
+        inside = folder.below("")
+        for page in self._pages(inside, Delimiter="/"):
+            keys = [told["Key"] for told in page.get("Contents", ())]
+            keys += [told["Prefix"] for told in page.get("CommonPrefixes", ())]
+            yield from (key.removeprefix(inside.key) for key in keys)
+
+    def _pages(self, prefix: Address, **asked: str) -> Iterator[dict[str, Any]]:
+        asked |= {"Bucket": prefix.bucket, "Prefix": prefix.key}
         while True:
             with _errors(prefix, "ListObjectsV2"):
                 page = self._client.list_objects_v2(**asked)
-            yield from (_stored(told["Key"], told["Size"], told) for told in page.get("Contents", ()))
+            yield page
             if not page.get("IsTruncated"):
                 return
             asked["ContinuationToken"] = page["NextContinuationToken"]

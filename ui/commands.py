@@ -155,7 +155,9 @@ def build(
     def import_parts(
         places: Annotated[
             list[str],
-            typer.Argument(metavar="PART...", help="Parts, or what a batch job wrote: folders or s3://…"),
+            typer.Argument(
+                metavar="PART...", help="Parts, a folder of parts, or what a batch job wrote: folders or s3://…"
+            ),
         ],
         collection: Annotated[
             str, typer.Option("--collection", "-c", metavar="NAME", help="Made where it is not there.")
@@ -170,7 +172,8 @@ def build(
         """Join what was embedded elsewhere: parts of `index --part`, or the output of a Batch Transform.
 
         \b
-        python app.py import parts/part-*-of-0004 --collection photos --source ~/photos
+        python app.py import parts --collection photos --source ~/photos
+        python app.py import s3://my-bucket/parts --collection photos
         python app.py import s3://my-bucket/embedded --collection photos --source s3://my-bucket/photos
 
         Each part is checked whole. What is in the collection already stays; the same command can be run again.
@@ -179,7 +182,7 @@ def build(
 
         assert stores
         with told():
-            import_all(settings, join, stores, places, collection=collection, source=source)
+            import_all(settings, join, stores, places, collection=collection, source=source, holder=holder)
 
     @app.command()
     def evaluate(

@@ -1,6 +1,6 @@
 """`import`: parts that `index --part` made, or a Batch Transform job's outputs, joined into one collection."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from search.errors import BadQuery, CollectionNotFound, SearchError, SourceError
+from search.errors import BadQuery, CollectionNotFound, SearchError, SourceError, StoreBusy
 from search.shipped_item import ShippedItem, read_item
 from search.types import Collection, Library
 from settings import Settings
@@ -18,11 +18,20 @@ from ui.stores import Stores
 from ui.terminal import plain
 
 if TYPE_CHECKING:
+    from search.types import Holder
+    from search.workspace import Workspace
     from ui.start import Join
 
 
 def import_all(
-    settings: Settings, join: "Join", stores: Stores, given: Sequence[str], *, collection: str, source: str | None
+    settings: Settings,
+    join: "Join",
+    stores: Stores,
+    given: Sequence[str],
+    *,
+    collection: str,
+    source: str | None,
+    holder: "Callable[[], Holder | None]",
 ) -> None:
     """What is whole comes in though other things are damaged, missing or of another model, which are named.
 
@@ -32,7 +41,7 @@ def import_all(
     folder = None if source is None or is_bucket else Path(source).expanduser().resolve()
     if folder is not None and not folder.is_dir():
         raise SourceError(f"{source} is no folder: name the one that the parts' images are in.")
-    with closing(join(settings, write=True)) as workspace:
+    with closing(_joined(settings, join, holder)) as workspace:
         library = workspace.library
         if source is not None and is_bucket:
             whole = [_import_outputs(library, stores, where, collection, source.rstrip("/")) for where in given]
@@ -50,6 +59,20 @@ def import_all(
             typer.echo(f'"{plain(collection)}" has {len(library.open(collection)):,} images.')
     if not is_whole:
         raise SourceError("What is named above was left out or is missing; all else is in.")
+
+
+def _joined(settings: Settings, join: "Join", holder: "Callable[[], Holder | None]") -> "Workspace":
+    try:
+        return join(settings, write=True)
+    except StoreBusy as error:
+        other = holder()
+        if other is None:
+            raise
+        at = f", which serves {other.address}," if other.address else ""
+        raise StoreBusy(
+            f"Process {other.pid}{at} has this data folder open for writing, and only one can: stop it, import, and "
+            "start it again."
+        ) from error
 
 
 def _import_outputs(library: Library, stores: Stores, where: str, name: str, source: str) -> bool:

@@ -6,13 +6,13 @@ from pathlib import Path
 import typer
 
 from search.errors import CollectionNotFound, EncoderMismatch, SearchError, SourceError
-from search.types import Library
+from search.types import Collection, Library
 from ui.joining import Odd, check_model, open_target, say, take_in
 from ui.part import Part, brought, open_part, roots_of
 from ui.stores import Stores
 from ui.terminal import plain
 
-_NAMED = 20  # missing parts
+_NAMED = 20  # missing parts, unusable files
 
 
 def import_parts(
@@ -22,18 +22,33 @@ def import_parts(
 
     `folder`: where on this machine the parts' images are. Raises: EncoderMismatch before anything is written.
     """
-    parts = list[Part]()
-    for where in given:
-        try:
-            parts.append(open_part(stores, where, cache))
-        except SearchError as error:
-            say(Odd(where, str(error)))
+    parts, odd_count = _opened(stores, given, cache)
     _check_models(library, collection, parts)
     missing = _missing(parts)
     for sentence in missing:
         typer.echo(sentence, err=True)
     whole = [_take_in(library, stores, part, collection, folder) for part in parts]
-    return len(parts) == len(given) and not missing and all(whole)
+    _tell_unusable([part for part, is_whole in zip(parts, whole, strict=True) if is_whole])
+    return not odd_count and not missing and all(whole)
+
+
+def _opened(stores: Stores, given: Sequence[str], cache: Path) -> tuple[list[Part], int]:
+    """And how many places there are that can't be opened."""
+    parts, odd_count = list[Part](), 0
+    for where in given:
+        try:
+            found = stores.find_parts(where)
+        except SearchError as error:
+            say(Odd(where, str(error)))
+            odd_count += 1
+            continue
+        for one in found:
+            try:
+                parts.append(open_part(stores, one, cache))
+            except SearchError as error:
+                say(Odd(one, str(error)))
+                odd_count += 1
+    return parts, odd_count
 
 
 def _check_models(library: Library, collection: str, parts: Sequence[Part]) -> None:
@@ -82,4 +97,26 @@ def _take_in(library: Library, stores: Stores, part: Part, name: str, folder: Pa
     for source, root in roots.items():
         if source not in known or root not in (None, known[source]):
             target.set_source(source, root)
-    return take_in(brought(part, stores), lambda item: target) == 0
+    is_whole = take_in(brought(part, stores), lambda item: target) == 0
+    _keep_unusable(target, part)
+    return is_whole
+
+
+def _keep_unusable(target: Collection, part: Part) -> None:
+    """As the collection's own failures: of its share a part says all, of others nothing."""
+    if part.unusable is None:
+        return
+    failures = [failure for failure in target.failures() if not part.share.has(failure.uri)]
+    failures += [failure for failure in part.unusable if part.share.has(failure.uri)]
+    for source in part.sources:
+        target.set_failures(source, [failure for failure in failures if failure.uri.startswith(f"{source}/")])
+
+
+def _tell_unusable(parts: Sequence[Part]) -> None:
+    failures = [failure for part in parts for failure in part.unusable or ()]
+    if count := sum(part.unusable_count for part in parts):
+        typer.echo(f"{count:,} files were unusable{':' if failures else '.'}")
+    for failure in failures[:_NAMED]:
+        typer.echo(f"  {plain(failure.uri)}: {plain(failure.message)}", err=True)
+    if failures and count > _NAMED:
+        typer.echo(f"  and {count - _NAMED:,} more; the page's Library lists those that the parts name.", err=True)

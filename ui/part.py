@@ -9,8 +9,8 @@ from pathlib import Path
 
 from search.errors import BadQuery, SearchError, SourceError
 from search.share import MOST_SHARES, Share
-from search.shipped_item import MOST_THUMBNAIL_BYTES, ShippedItem, check_item
-from search.types import Collection, Record, Release
+from search.shipped_item import MOST_THUMBNAIL_BYTES, ShippedItem, check_item, is_text
+from search.types import Collection, Failure, Record, Release
 from ui.joining import Odd
 from ui.stores import Stores
 
@@ -18,6 +18,7 @@ _AT_ONCE = 200  # records read
 _UPLOADS = "uploads"  # the source of what was copied in, in any collection
 _BUCKET = re.compile(r"s3://[a-z0-9.-]{3,63}")
 _MOST_SOURCES = 1_000
+_MOST_UNUSABLE = 10_000  # by name
 _THUMBNAILS = "collection/thumbs/"
 _LARGEST_DIM = 2**16
 _LONGEST_NAME = 512  # of a model
@@ -29,6 +30,8 @@ class Part:
     release: Release
     share: Share
     sources: tuple[str, ...]
+    unusable: tuple[Failure, ...] | None  # None: it does not say which
+    unusable_count: int
 
 
 def open_part(stores: Stores, where: str, cache: Path) -> Part:
@@ -46,7 +49,8 @@ def open_part(stores: Stores, where: str, cache: Path) -> Part:
         sources = tuple(there.sources())
     if len(sources) > _MOST_SOURCES or any("/" in name or name in ("", ".", "..") for name in _local(sources)):
         raise SourceError("It names what is no source of images.")
-    return Part(where, release, share, sources)
+    unusable = _unusable(release.told.get("unusable_files"))
+    return Part(where, release, share, sources, unusable, _count(release.told.get("unusable"), unusable or ()))
 
 
 def _share_of(release: Release) -> Share | None:
@@ -57,6 +61,17 @@ def _share_of(release: Release) -> Share | None:
     if type(number) is not int or type(of) is not int or not 1 <= number <= of <= MOST_SHARES:
         return None
     return Share(number, of)
+
+
+def _unusable(told: object) -> tuple[Failure, ...] | None:
+    if not isinstance(told, list):
+        return None
+    listed = [(one.get("uri"), one.get("code"), one.get("message")) for one in told if isinstance(one, dict)]
+    return tuple(Failure(*map(str, texts)) for texts in listed[:_MOST_UNUSABLE] if all(map(is_text, texts)))
+
+
+def _count(told: object, listed: Sequence[Failure]) -> int:
+    return told if type(told) is int and len(listed) <= told < 2**31 else len(listed)
 
 
 def roots_of(part: Part, known: Mapping[str, Path | None], folder: Path | None) -> dict[str, Path | None]:

@@ -20,6 +20,7 @@ class Stores:
     build_release: Callable[..., Any]
     open_release: "Callable[..., Release]"
     read_manifest: "Callable[[Path], Release]"
+    find_parts: Callable[[str], list[str]]
     open_part: "Callable[[Path], Collection]"
     read_outputs: Callable[[str], Iterator[tuple[str, Callable[[], bytes]]]]
     open_place: Callable[..., Any]

@@ -2,12 +2,14 @@
 
 import json
 import math
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +17,16 @@ import numpy as np
 import pytest
 
 from app import join
-from search.errors import EncoderMismatch, SourceError
+from search.errors import EncoderMismatch, SourceError, StoreBusy
 from search.images.decoder import Decoded
+from search.share import Share
 from search.shipped_item import ship_item
-from search.types import Collection, Item
+from search.types import Collection, Failure, Item
 from settings import Settings
 from store.batch_output import read_outputs
 from store.library import open_library
-from store.parts import open_part
+from store.lock import read_holder
+from store.parts import find_parts, open_part
 from store.places import open_place
 from store.release import build_release, open_release, read_manifest
 from store.sources import open_sources, origins
@@ -40,6 +44,7 @@ STORES = Stores(
     build_release=build_release,
     open_release=open_release,
     read_manifest=read_manifest,
+    find_parts=find_parts,
     open_part=open_part,
     read_outputs=read_outputs,
     open_place=open_place,
@@ -102,8 +107,17 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(data_dir=tmp_path / "data")
 
 
-def imported(settings: Settings, *given: Path | str, source: str | None = None) -> None:
-    import_all(settings, join, STORES, [str(one) for one in given], collection="photos", source=source)
+def imported(settings: Settings, *given: Path | str, source: str | None = None, stores: Stores = STORES) -> None:
+    given_names = [str(one) for one in given]
+    import_all(
+        settings,
+        join,
+        stores,
+        given_names,
+        collection="photos",
+        source=source,
+        holder=lambda: read_holder(settings.data_dir),
+    )
 
 
 @contextmanager
@@ -166,7 +180,7 @@ def test_a_part_that_breaks_off_while_it_is_read_is_named_and_the_next_come_in(
 
     stores = replace(STORES, open_part=failing)
     with pytest.raises(SourceError, match="What is named above"):
-        import_all(settings, join, stores, [str(first), str(second)], collection="photos", source=None)
+        imported(settings, first, second, stores=stores)
     assert "photos/z.jpg" in uris(settings)
     assert (
         f"{first} was left out: Not all of it can be read. The collection's catalog can't be used"
@@ -224,6 +238,123 @@ def test_an_output_that_is_a_link_is_not_read(
         imported(settings, folder, source="s3://bucket/in")
     assert uris(settings) == ["s3://bucket/in/b.jpg"]
     assert "a.jpg was left out: a.jpg.out can't be read" in capsys.readouterr().err
+
+
+@pytest.fixture
+def served(settings: Settings) -> Iterator[None]:
+    """A page has the data folder open."""
+    with closing(open_library(settings.data_dir)) as library:
+        library.announce("http://127.0.0.1:7860")
+        yield
+
+
+def test_a_page_that_has_the_data_folder_open_is_named_and_what_to_do(
+    out: Path, settings: Settings, served: None
+) -> None:
+    with pytest.raises(StoreBusy) as raised:
+        imported(settings, made_part(out, 1, 1, images("a.jpg")))
+    assert str(raised.value) == (
+        f"Process {os.getpid()}, which serves http://127.0.0.1:7860, has this data folder open for writing, and only "
+        "one can: stop it, import, and start it again."
+    )
+
+
+def test_a_folder_that_is_none_is_refused_before_anything_is_written(
+    out: Path, settings: Settings, tmp_path: Path
+) -> None:
+    with pytest.raises(SourceError, match=r"nowhere is no folder: name the one that the parts' images are in\.$"):
+        imported(settings, made_part(out, 1, 1, images("a.jpg")), source=str(tmp_path / "nowhere"))
+    assert not settings.data_dir.exists()
+
+
+def test_a_folder_of_parts_is_all_of_them(out: Path, settings: Settings) -> None:
+    made_part(out, 1, 2, images("a.jpg"))
+    made_part(out, 2, 2, images("b.jpg", seed=1))
+    imported(settings, out)
+    assert uris(settings) == ["photos/a.jpg", "photos/b.jpg"]
+
+
+# Unusable files
+
+
+def unusable(*names: str) -> dict[str, Any]:
+    listed = [Failure(f"photos/{name}", "unreadable_image", f"{name} is no image.") for name in names]
+    return {"unusable": len(names), "unusable_files": [asdict(failure) for failure in listed]}
+
+
+def of_share(number: int, of: int, count: int, suffix: str = ".jpg") -> list[str]:
+    """Names of images that are in that share."""
+    names = (f"{n:02}{suffix}" for n in range(1000))
+    return list(islice((name for name in names if Share(number, of).has(f"photos/{name}")), count))
+
+
+def failures(settings: Settings) -> list[str]:
+    with opened(settings) as collection:
+        return sorted(failure.uri for failure in collection.failures())
+
+
+def test_unusable_files_of_all_parts_are_counted_named_and_kept_with_the_collection(
+    out: Path, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (one,), (hostile,), (two,) = of_share(1, 2, 1), of_share(1, 2, 1, "\x1b[2J.jpg"), of_share(2, 2, 1)
+    first = made_part(out, 1, 2, images("a.jpg"), **unusable(one, hostile))
+    imported(settings, first, made_part(out, 2, 2, [], **unusable(two)))
+    said, harmless = capsys.readouterr(), hostile.replace("\x1b", "\ufffd")
+    assert said.out == '3 files were unusable:\n"photos" has 1 images.\n'
+    assert said.err.splitlines() == [f"  photos/{name}: {name} is no image." for name in (one, harmless, two)]
+    assert failures(settings) == sorted(f"photos/{name}" for name in (one, hostile, two))
+    with opened(settings) as collection:
+        assert Failure(f"photos/{two}", "unreadable_image", f"{two} is no image.") in collection.failures()
+
+
+def test_what_a_part_made_anew_says_of_its_share_replaces_what_was_said(out: Path, settings: Settings) -> None:
+    first, second = of_share(1, 2, 5), of_share(2, 2, 5)
+    other = made_part(out, 2, 2, [], **unusable(*second, first[1]))  # of which it has nothing to say
+    imported(settings, made_part(out, 1, 2, [], **unusable(*first)), other)
+    assert failures(settings) == sorted(f"photos/{name}" for name in (*first, *second))
+    imported(settings, made_part(out / "anew", 1, 2, [], **unusable(first[0])), other)
+    assert failures(settings) == sorted(f"photos/{name}" for name in (first[0], *second))
+
+
+def test_more_than_twenty_unusable_files_are_counted(
+    out: Path, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    imported(settings, made_part(out, 1, 1, [], **unusable(*(f"{number:02}.jpg" for number in range(25)))))
+    said = capsys.readouterr().err.splitlines()
+    assert said[20:] == ["  and 5 more; the page's Library lists those that the parts name."]
+
+
+def test_a_part_that_only_counts_them_leaves_the_collections_failures_as_they_are(
+    out: Path, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    imported(settings, made_part(out, 1, 1, [], **unusable("1.jpg")))
+    imported(settings, made_part(out / "old", 1, 1, [], unusable=7))
+    assert "\n7 files were unusable.\n" in capsys.readouterr().out
+    assert failures(settings) == ["photos/1.jpg"]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"unusable": 10**4000, "unusable_files": []},
+        {"unusable": -1, "unusable_files": [1, None, [], {}, {"uri": 1, "code": "a", "message": "b"}]},
+        {"unusable": [], "unusable_files": [{"uri": "photos/\0", "code": "a", "message": "b"}]},
+        {"unusable": 0, "unusable_files": "x" * 10_000},
+        {"unusable": True, "unusable_files": [{"uri": "x" * 10_000, "code": "a", "message": "b"}]},
+    ],
+)
+def test_a_list_of_unusable_files_that_is_none_says_nothing(
+    out: Path, settings: Settings, capsys: pytest.CaptureFixture[str], told: dict[str, Any]
+) -> None:
+    imported(settings, made_part(out, 1, 1, images("a.jpg"), **told))
+    assert capsys.readouterr().out == '"photos" has 1 images.\n'
+    assert failures(settings) == []
+
+
+def test_unusable_files_of_other_sources_are_not_kept(out: Path, settings: Settings) -> None:
+    listed = [{"uri": uri, "code": "a", "message": "b"} for uri in ("others/1.jpg", "photos/1.jpg", "photos")]
+    imported(settings, made_part(out, 1, 1, [], unusable=3, unusable_files=listed))
+    assert failures(settings) == ["photos/1.jpg"]
 
 
 # A hostile part

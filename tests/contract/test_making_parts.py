@@ -16,7 +16,7 @@ from search.errors import DiskFull, SourceError, StoreBusy
 from search.share import Share
 from settings import Settings
 from store.library import open_library
-from store.parts import open_part
+from store.parts import find_parts, open_part
 from store.release import build_release, open_release, read_manifest
 from store.sources import open_sources, origins
 from tests.contract.test_parts import ROOT, drawn, run
@@ -31,6 +31,7 @@ STORES = Stores(
     build_release=build_release,
     open_release=open_release,
     read_manifest=read_manifest,
+    find_parts=find_parts,
     open_part=open_part,
     read_outputs=lambda where: iter(()),
     open_place=lambda place: None,
