@@ -13,6 +13,14 @@ MOST_CAUSES, MOST_TASKS = 4, 3
 # What AWS says (a pattern) → what to do. The first that fits is told.
 REMEDIES = (
     (
+        r"matching platform|exec format error",
+        "The image is for another processor: build it with --platform linux/amd64, under a new tag.",
+    ),
+    (
+        r"(?s)secret.*(AccessDenied|not authorized|ResourceNotFound|can't find|kms:)",
+        "The users can't be read: [ecs] users_secret_arn must name a secret that is there, under AWS's own key.",
+    ),
+    (
         r"manifest unknown|not found: manifest|CannotPullContainerError.*not found",
         "The image is not in the repository: push it again (`up` does), or name another digest.",
     ),
@@ -34,26 +42,40 @@ REMEDIES = (
         "Fargate has no room there just now: try again in some minutes, or with other subnets or a smaller cpu.",
     ),
     (
-        r"[Cc]ircuit [Bb]reaker",
-        "The new tasks did not come up, and the old ones were kept: `logs` shows what they said.",
+        r"not authorized|Access ?Denied|UnauthorizedOperation",
+        "The operator's rights don't suffice: deploy/policies/ has what each target needs.",
     ),
-    (r"alarm", "An alarm went off while the new tasks came up, and the old ones were kept: `status` shows which."),
     (
-        r"service[- ]linked role",
+        r"(?i)service[- ]linked role",
         "AWS has just made a role that this account lacked: run the same command again in a minute.",
     ),
     (
-        r"already exists",
-        "Something of this name is left from elsewhere: remove it, or choose another [deploy] name.",
+        r"custom-named resource requires replacing",
+        "AWS can't change that while it is there: `down`, then `up`, makes it anew; bucket and images stay.",
+    ),
+    (
+        r"already exists|ResourceExistenceCheck",
+        "Something of this name is left, from elsewhere or from an `up` that failed: remove it, or choose another"
+        " [deploy] name.",
     ),
     (
         r"[Ll]imit ?[Ee]xceeded|[Qq]uota|maximum number of|has reached its limit",
         "The account's quota is used up: ask for more under Service Quotas in the console, or remove something.",
     ),
     (
-        r"not authorized|Access ?Denied|UnauthorizedOperation",
-        "The operator's rights don't suffice: deploy/policies/ has what each target needs.",
+        r"DependencyViolation|dependent object|has dependencies|mapped public address|in use by|not empty",
+        "Something still uses it or lies in it; a network interface goes after some minutes. Run the same command again,"
+        " and remove by hand what stays.",
     ),
+    (
+        r"no internet gateway|different Availability Zones",
+        "Look at [ecs] load_balancer_subnets: two, in two availability zones, with a route to an internet gateway.",
+    ),
+    (
+        r"[Cc]ircuit [Bb]reaker",
+        "The new tasks did not come up, and the old ones were kept: `logs` shows what they said.",
+    ),
+    (r"(?i)alarm", "An alarm went off while the new tasks came up, and the old ones were kept: `status` shows which."),
     (
         r"[Cc]ertificate",
         "The certificate must be ISSUED, in this region and for the domain: look at it in ACM.",
@@ -82,7 +104,7 @@ def failures(stack: str, aws: Callable[[str], Any]) -> list[str]:
     """What failed in the last operation of a stack and of those nested in it, the first cause first."""
     said: list[str] = []
     for event in each(aws("cloudformation").describe_stack_events, "StackEvents", StackName=stack):  # newest first
-        is_stack = event["PhysicalResourceId"] == event["StackId"]
+        is_stack = event.get("PhysicalResourceId") == event["StackId"]
         if event["ResourceStatus"].endswith("_FAILED") and not is_stack:
             said = _said(event, aws) + said
         reason = event.get("ResourceStatusReason", "")
@@ -95,7 +117,7 @@ def _said(event: dict[str, Any], aws: Callable[[str], Any]) -> list[str]:
     reason = event.get("ResourceStatusReason", "no reason given")
     if "cancelled" in reason:
         return []  # it only went down with the one that failed
-    is_nested = event["ResourceType"] == "AWS::CloudFormation::Stack" and event["PhysicalResourceId"]
+    is_nested = event["ResourceType"] == "AWS::CloudFormation::Stack" and event.get("PhysicalResourceId")
     if is_nested and (inner := failures(event["PhysicalResourceId"], aws)):
         return inner
     short = re.sub(r"\s*\((RequestToken|Service|Status Code|SDK Attempt)[^)]*\)", "", reason).strip().rstrip(".")

@@ -6,7 +6,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from deploy.clients import THROTTLED, code_of
+from deploy.clients import DENIED, EXPIRED, THROTTLED, code_of
 from deploy.errors import DeployError, Refused, StackFailed, Unfinished
 from deploy.sagemaker_requests import Request, Wanted, alarm_names, container, endpoint, endpoint_config, model
 
@@ -24,6 +24,12 @@ Wait = Callable[[float], None]
 
 # What FailureReason says (a pattern) → what to do. The first that fits is told.
 REMEDIES = (
+    (r"manifest media type",
+     "SageMaker takes no OCI image: build it with --provenance=false --output type=docker, under a new tag."),
+    (r"exec format error",
+     "The image is for another processor: build it with --platform linux/amd64, under a new tag."),
+    (r"AccessDenied|not authorized",
+     "The endpoint's role lacks a right: run `up`, which brings its template up to date."),
     (r"[Ii]nsufficient ?[Ii]nstance ?[Cc]apacity|insufficient capacity|Unable to provision",
      "AWS has none of these instances left there just now: try again later, or set another [sagemaker] instance_type."),
     (r"ResourceLimitExceeded|service limit|quota",
@@ -41,8 +47,6 @@ REMEDIES = (
      "The container ran out of memory: take a larger [sagemaker] instance_type."),
     (r"[Cc]annot update in-progress endpoint",
      "Another run is under way: run the same command again, which waits for it."),
-    (r"AccessDenied|not authorized",
-     "The endpoint's role lacks a right: run `up`, which brings its template up to date."),
 )  # fmt: skip
 
 
@@ -130,6 +134,8 @@ def _patiently(call: Callable[[], Any], wait: Wait) -> None:
 
 
 def _in_words(error: ClientError) -> DeployError | ClientError:
+    if code_of(error) in (*DENIED, *EXPIRED):
+        return error  # of who deploys, not of the endpoint
     said = str(error.response["Error"].get("Message", ""))
     if hint := remedy(f"{code_of(error)} {said}"):
         return Refused(f"{error.operation_name} was refused: {said.rstrip('.')}.{hint}")

@@ -17,7 +17,8 @@ def publish(image: Image, repository: str, aws: Callable[[str], Any], say: Calla
     """Repository, @ and digest; nothing is pushed where the tag is there already. Raises: Refused."""
     registry, name = repository.split("/", 1)
     if digest := find(image, name, aws):
-        say(f"The image {image.tag or image.digest} is in the repository.")
+        again = " already: nothing is pushed, and a new image needs a new tag" if image.tag else ""
+        say(f"The image {image.tag or image.digest} is in the repository{again}.")
         return f"{repository}@{digest}"
     if image.digest:
         raise Refused(f"There is no image {image.digest} in {repository}: look at [image] digest, or push it first.")
@@ -60,8 +61,8 @@ def pushes(engine: str, source: str, remote: str) -> list[list[str]]:
     if engine == "docker":
         return [["docker", "tag", source, remote], ["docker", "push", "--quiet", remote]]
     if engine == "buildah":
-        return [["buildah", "push", "--quiet", source, f"docker://{remote}"]]
-    return [["skopeo", "copy", "--quiet", f"containers-storage:{source}", f"docker://{remote}"]]
+        return [["buildah", "push", "--quiet", "--format", "v2s2", source, f"docker://{remote}"]]
+    return [["skopeo", "copy", "--quiet", "--format", "v2s2", f"containers-storage:{source}", f"docker://{remote}"]]
 
 
 def _log_in(engine: str, registry: str, aws: Callable[[str], Any], run: Run) -> None:

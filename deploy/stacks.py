@@ -93,7 +93,8 @@ def in_progress(state: str) -> bool:
 
 
 def _remove_stillborn(stack: str, state: str, aws: Aws, say: Say, ask: Ask, wait: Wait) -> None:
-    say(f"{stack} is {state}: it was never finished, and AWS changes no such stack.")
+    what = "its removal failed" if state == "DELETE_FAILED" else "it was never finished"
+    say(f"{stack} is {state}: {what}, and AWS changes no such stack.")
     for line in failures(stack, aws):
         say(f"  {line}")
     if not ask("What is left of it has to go first. Remove it?", "yes"):

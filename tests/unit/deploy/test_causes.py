@@ -97,7 +97,26 @@ def test_healthy_and_starting_targets_are_no_cause() -> None:
     [
         ("CannotPullContainerError: pull image manifest: not found", " The image is not in the repository"),
         ("CannotPullContainerError: dial tcp: i/o timeout", " The tasks reach no registry"),
-        ("sightline-alb already exists", " Something of this name is left from elsewhere"),
+        (
+            "CannotPullContainerError: image Manifest does not contain descriptor matching platform 'linux/amd64'",
+            " The image is for another processor: build it with --platform linux/amd64",
+        ),
+        (
+            "ResourceInitializationError: unable to pull secrets or registry auth: unable to retrieve secret from asm:"
+            " AccessDeniedException: not authorized to perform: secretsmanager:GetSecretValue",
+            " The users can't be read: [ecs] users_secret_arn",
+        ),
+        ("unable to pull secrets or registry auth: RequestError: i/o timeout", " The tasks reach no registry"),
+        ("sightline-alb already exists", " Something of this name is left, from elsewhere or from an `up` that"),
+        ("sightline-alarms already exists", " Something of this name is left, from elsewhere or from an `up` that"),
+        ("validation failed: [AWS::EarlyValidation::ResourceExistenceCheck]", " Something of this name is left"),
+        ("not authorized to perform: cloudwatch:PutMetricAlarm on alarm:a-errors", " The operator's rights don't"),
+        ("not authorized to create the service linked role", " The operator's rights don't suffice"),
+        ("Unable to assume the Service Linked Role", " AWS has just made a role"),
+        ("CloudFormation cannot update a stack when a custom-named resource requires replacing", " AWS can't change"),
+        ("vpc-1 has dependencies and cannot be deleted", " Something still uses it or lies in it"),
+        ("The bucket you tried to delete is not empty", " Something still uses it or lies in it"),
+        ("ECS Deployment Alarms were triggered", " An alarm went off"),
         ("User is not authorized to perform ecs:CreateCluster", " The operator's rights don't suffice"),
         ("The certificate must have a fully-qualified domain name", " The certificate must be ISSUED"),
         ("The CIDR '10.0.0.0/18' conflicts with another subnet", " The network collides"),
@@ -108,3 +127,12 @@ def test_healthy_and_starting_targets_are_no_cause() -> None:
 def test_what_aws_says_has_a_remedy(said: str, start: str) -> None:
     assert remedy(said).startswith(start)
     assert bool(remedy(said)) == bool(start)
+
+
+def test_an_event_of_what_was_never_made_has_no_name_of_its_own() -> None:
+    aws = FakeAws()
+    stack(aws, "a", event("Vpc", "CREATE_FAILED", "Odd."))
+    for happened in aws.stacks["a"].events:
+        if happened["LogicalResourceId"] == "Vpc":
+            del happened["PhysicalResourceId"]
+    assert failures("a", aws) == ["Vpc: Odd."]

@@ -71,7 +71,7 @@ def test_up_again_changes_nothing_and_pushes_nothing(running: Session) -> None:
     assert running.said[:3] == [
         "sightline-base: nothing to change.",
         "sightline-network: nothing to change.",
-        "The image a is in the repository.",
+        "The image a is in the repository already: nothing is pushed, and a new image needs a new tag.",
     ]
     assert len(running.good()) == 1
 
@@ -489,7 +489,9 @@ def test_a_stack_that_can_not_be_removed_says_why_and_down_can_be_run_again(runn
             running.said.append(str(failure))
     assert (
         "sightline-ecs could not be removed and is DELETE_FAILED."
-        " The cause: TaskGroup: resource sg-1 has a dependent object."
+        " The cause: TaskGroup: resource sg-1 has a dependent object. Something"
+        " still uses it or lies in it; a network interface goes after some minutes. Run the same command again, and"
+        " remove by hand what stays."
     ) in running.said
     assert list(running.aws.stacks) == ["sightline-base"]
 

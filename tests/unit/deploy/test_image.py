@@ -48,7 +48,7 @@ def test_a_tag_that_is_there_is_not_pushed_again(ecr: Any) -> None:
     programs = Programs("docker")
     assert publish(IMAGE, REPOSITORY, lambda service: client, said.append, programs) == f"{REPOSITORY}@{DIGEST}"
     assert programs.ran == []
-    assert said == ["The image 0.1.0 is in the repository."]
+    assert said == ["The image 0.1.0 is in the repository already: nothing is pushed, and a new image needs a new tag."]
 
 
 @pytest.mark.parametrize("missing", ["ImageNotFoundException", "RepositoryNotFoundException"])
@@ -94,9 +94,11 @@ def test_what_deploy_toml_names_is_not_replaced_by_another() -> None:
 @pytest.mark.parametrize(
     ("engine", "ran"),
     [
-        ("buildah", ["buildah", "push", "--quiet", "a:1", "docker://b:2"]),
-        ("skopeo", ["skopeo", "copy", "--quiet", "containers-storage:a:1", "docker://b:2"]),
+        ("buildah", ["buildah", "push", "--quiet", "--format", "v2s2", "a:1", "docker://b:2"]),
+        ("skopeo", ["skopeo", "copy", "--quiet", "--format", "v2s2", "containers-storage:a:1", "docker://b:2"]),
     ],
 )
-def test_others_than_docker_push_without_a_second_tag(engine: str, ran: list[str]) -> None:
+def test_others_than_docker_push_without_a_second_tag_in_the_form_that_sagemaker_takes(
+    engine: str, ran: list[str]
+) -> None:
     assert pushes(engine, "a:1", "b:2") == [ran]

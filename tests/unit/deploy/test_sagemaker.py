@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError
 
 from deploy import sagemaker
 from deploy.asking import of_endpoint
+from deploy.clients import told
 from deploy.config import checked
 from deploy.errors import Refused, SmokeFailed, StackFailed, Unfinished
 from deploy.sections import Config
@@ -167,6 +168,23 @@ def test_no_capacity_is_explained(session: Session) -> None:
         ]
     ]
     with pytest.raises(StackFailed, match=r"none of these instances left there just now.*Its log is empty"):
+        session.up("a")
+
+
+def test_an_image_of_a_form_that_sagemaker_does_not_take_is_refused_with_the_remedy(session: Session) -> None:
+    said = "Unsupported manifest media type application/vnd.oci.image.index.v1+json for image a."
+    session.aws.refusals["create_model"] = [("ValidationException", said)]
+    with pytest.raises(
+        Refused, match=r"create_model was refused: Unsupported .* --provenance=false --output type=docker"
+    ):
+        session.up("a")
+
+
+def test_a_right_that_who_deploys_lacks_is_not_laid_at_the_endpoints_role(session: Session) -> None:
+    session.aws.refusals["create_model"] = [
+        ("AccessDeniedException", "not authorized to perform: sagemaker:CreateModel")
+    ]
+    with pytest.raises(Refused, match=r"^create_model is not allowed: .* deploy/policies/ has"), told():
         session.up("a")
 
 
