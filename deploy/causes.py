@@ -64,8 +64,8 @@ REMEDIES = (
     ),
     (
         r"DependencyViolation|dependent object|has dependencies|mapped public address|in use by|not empty",
-        "Something still uses it or lies in it; a network interface goes after some minutes. Run the same command again,"
-        " and remove by hand what stays.",
+        "Something still uses it or lies in it; a network interface goes after some minutes. Run the same command"
+        " again, and remove by hand what stays.",
     ),
     (
         r"no internet gateway|different Availability Zones",

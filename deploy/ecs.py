@@ -25,17 +25,10 @@ def up(config: Config, aws: Aws, say: Say, ask: Ask, *, wait: Wait, run: image.R
     check_account(config.deploy, aws)
     made = base.make(config, aws, say, ask, wait)
     history.read(made.bucket, TARGET, aws)  # a damaged one is found before anything else changes
-    network = _make_network(config, aws, say, ask, wait)
-    wanted = Deployment(
-        stacks.template("service"),
-        values(
-            config,
-            made,
-            network,
-            image.publish(config.image, made.repository, aws, say, run),
-            release.publish(config.release, made.bucket, aws, say) if section(config).mode == "readers" else "",
-        ),
-    )
+    pushed = image.publish(config.image, made.repository, aws, say, run)
+    address = release.publish(config.release, made.bucket, aws, say) if section(config).mode == "readers" else ""
+    network = _make_network(config, aws, say, ask, wait)  # what costs by the hour comes when the rest is there
+    wanted = Deployment(stacks.template("service"), values(config, made, network, pushed, address))
     _warn_of_alarms(config, aws, say, ask)
     where = _deploy(config, wanted, aws, say, ask, wait)
     say(f"It runs behind {where.address}; {section(config).domain} must point there (a CNAME or an alias record).")

@@ -1,6 +1,7 @@
 """The image into the account's repository, by docker, buildah or skopeo; what runs is named by its digest."""
 
 import base64
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,7 +14,15 @@ from deploy.sections import Image
 Run = Callable[[Sequence[str], str], str]
 
 
-def publish(image: Image, repository: str, aws: Callable[[str], Any], say: Callable[[str], None], run: Run) -> str:
+def publish(
+    image: Image,
+    repository: str,
+    aws: Callable[[str], Any],
+    say: Callable[[str], None],
+    run: Run,
+    *,
+    processor: str = "amd64",
+) -> str:
     """Repository, @ and digest; nothing is pushed where the tag is there already. Raises: Refused."""
     registry, name = repository.split("/", 1)
     if digest := find(image, name, aws):
@@ -23,6 +32,7 @@ def publish(image: Image, repository: str, aws: Callable[[str], Any], say: Calla
     if image.digest:
         raise Refused(f"There is no image {image.digest} in {repository}: look at [image] digest, or push it first.")
     engine = choose(image.engine, run)
+    _check_processor(engine, image.source, processor, run)
     _log_in(engine, registry, aws, run)
     say(f"Pushing {image.source} as {repository}:{image.tag} with {engine} …")
     for program in pushes(engine, image.source, f"{repository}:{image.tag}"):
@@ -55,6 +65,29 @@ def choose(engine: str, run: Run) -> str:
             continue
         return name
     raise Refused("Nothing here can push an image: install docker, buildah or skopeo, or name one in [image] engine.")
+
+
+def _check_processor(engine: str, source: str, wanted: str, run: Run) -> None:
+    """Before it takes a tag, which never moves. Raises: Refused."""
+    asked = {
+        "docker": ["docker", "image", "inspect", "--format", '"architecture":"{{.Architecture}}"', source],
+        "buildah": [
+            "buildah",
+            "inspect",
+            "--type",
+            "image",
+            "--format",
+            '"architecture":"{{.OCIv1.Architecture}}"',
+            source,
+        ],
+        "skopeo": ["skopeo", "inspect", "--config", f"containers-storage:{source}"],
+    }
+    found = re.search(r'"architecture":\s*"(\w+)"', run(asked[engine], ""))
+    if found and found[1] != wanted:
+        raise Refused(
+            f"[image] source = {source!r} is made for {found[1]}, and what is to run it is {wanted}: build it again"
+            f" with --platform linux/{wanted}."
+        )
 
 
 def pushes(engine: str, source: str, remote: str) -> list[list[str]]:

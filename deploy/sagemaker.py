@@ -12,7 +12,7 @@ from deploy.clients import check_account, told
 from deploy.errors import DeployError, Refused, SmokeFailed, StackFailed
 from deploy.history import Deployment
 from deploy.sagemaker_requests import Wanted
-from deploy.sagemaker_values import section, shift, stack_name, values
+from deploy.sagemaker_values import processor, section, shift, stack_name, values
 from deploy.sections import Config
 from deploy.stacks import Ask, Aws, Say, Wait
 
@@ -34,7 +34,7 @@ def up(config: Config, aws: Aws, say: Say, ask: Ask, *, wait: Wait, run: image.R
     base.bring(stack_name(config), stacks.template(TARGET), values(config, made.bucket), aws, say, ask, wait)
     wanted = Wanted(
         config.deploy.name,
-        image.publish(config.image, made.repository, aws, say, run),
+        image.publish(config.image, made.repository, aws, say, run, processor=processor(section(config))),
         release.publish(config.release, made.bucket, aws, say),
         stacks.outputs(stack_name(config), aws)["Role"],
         section(config),

@@ -1,5 +1,7 @@
 """What deploy.toml means for SageMaker: the name of its stack, its template's parameters, and how an update goes."""
 
+import re
+
 from deploy.errors import BadConfig
 from deploy.sections import Config, Sagemaker
 
@@ -27,6 +29,12 @@ def values(config: Config, bucket: str) -> dict[str, str]:
         "LatencyAlarmUs": str(config.alarms.p95_latency_ms * 1_000),
         "ErrorsAlarmShare": str(config.alarms.errors_percent / 100),
     }
+
+
+def processor(wanted: Sagemaker) -> str:
+    """Graviton's families have a g behind their generation, such as c7g and m6gd."""
+    is_arm = re.match(r"ml\.[a-z]+\d+g", wanted.instance_type) and not wanted.serverless_memory_mb
+    return "arm64" if is_arm else "amd64"
 
 
 def capacity(wanted: Sagemaker) -> str:

@@ -1,6 +1,6 @@
 """The courses that `up`, `update`, `rollback` and `down` can take on ECS, each to its end."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -54,11 +54,11 @@ def running(session: Session) -> Session:
     return session
 
 
-def test_up_makes_base_network_image_and_service_in_this_order(session: Session) -> None:
+def test_up_makes_base_image_network_and_service_in_this_order(session: Session) -> None:
     session.up("a")
     assert list(session.aws.stacks) == ["sightline-base", "sightline-network", "sightline-ecs"]
-    operations = session.operations()
-    assert operations.index("get_authorization_token") > operations.index("execute_change_set")
+    made = [name for name in session.operations() if name in ("execute_change_set", "get_authorization_token")]
+    assert made == ["execute_change_set", "get_authorization_token", "execute_change_set", "execute_change_set"]
     assert session.good() == [session.aws.images["a"]]
     assert session.said[-1] == "It answers as it should."
 
@@ -70,8 +70,8 @@ def test_up_again_changes_nothing_and_pushes_nothing(running: Session) -> None:
     assert len(running.engine.ran) == pushed
     assert running.said[:3] == [
         "sightline-base: nothing to change.",
-        "sightline-network: nothing to change.",
         "The image a is in the repository already: nothing is pushed, and a new image needs a new tag.",
+        "sightline-network: nothing to change.",
     ]
     assert len(running.good()) == 1
 
@@ -376,6 +376,16 @@ def test_old_tasks_that_drain_too_long_hold_nothing_up(running: Session) -> None
         "  Old tasks are still finishing what they answer; AWS ends them. Traffic goes to the new ones." in running.said
     )
     assert running.good()[-1] == running.aws.images["b"]
+
+
+def test_without_anything_to_push_the_image_no_network_is_made_that_costs(session: Session) -> None:
+    def nothing_installed(program: Sequence[str], given: str) -> str:
+        raise Refused(f"{program[0]} is not installed.")
+
+    session.engine = nothing_installed  # type: ignore[assignment]
+    with pytest.raises(Refused, match="install docker, buildah or skopeo"):
+        session.up("a")
+    assert list(session.aws.stacks) == ["sightline-base"]
 
 
 def test_a_push_that_does_not_arrive_stops_before_the_service_changes(running: Session) -> None:

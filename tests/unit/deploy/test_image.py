@@ -9,7 +9,8 @@ from botocore.stub import Stubber
 
 from deploy.errors import Refused
 from deploy.image import choose, publish, pushes
-from deploy.sections import Image
+from deploy.sagemaker_values import processor
+from deploy.sections import Image, Sagemaker
 from tests.deploy_fakes import ACCOUNT, REGION
 
 REPOSITORY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/sightline"
@@ -24,13 +25,14 @@ class Programs:
 
     def __init__(self, *installed: str) -> None:
         self.installed = installed
+        self.processor = "amd64"
         self.ran: list[tuple[list[str], str]] = []
 
     def __call__(self, program: Sequence[str], given: str) -> str:
         if program[0] not in self.installed:
             raise Refused(f"{program[0]} is not installed.")
         self.ran.append((list(program), given))
-        return ""
+        return f'"architecture":"{self.processor}"\n' if "inspect" in program else ""
 
 
 @pytest.fixture
@@ -62,6 +64,7 @@ def test_a_new_tag_is_pushed_and_the_token_is_on_no_command_line(ecr: Any, missi
     assert publish(IMAGE, REPOSITORY, lambda service: client, [].append, programs) == f"{REPOSITORY}@{DIGEST}"
     assert programs.ran == [
         (["docker", "info"], ""),
+        (["docker", "image", "inspect", "--format", '"architecture":"{{.Architecture}}"', "sightline:0.1.0"], ""),
         (["docker", "login", "--username", "AWS", "--password-stdin", REPOSITORY.split("/")[0]], "secret"),
         (["docker", "tag", "sightline:0.1.0", f"{REPOSITORY}:0.1.0"], ""),
         (["docker", "push", "--quiet", f"{REPOSITORY}:0.1.0"], ""),
@@ -74,6 +77,35 @@ def test_a_digest_that_is_not_there_is_refused(ecr: Any) -> None:
     stubber.add_client_error("describe_images", "ImageNotFoundException", expected_params=asked)
     with pytest.raises(Refused, match=r"^There is no image sha256:a+ in .*: look at \[image\] digest"):
         publish(Image(digest=DIGEST), REPOSITORY, lambda service: client, [].append, Programs())
+
+
+@pytest.mark.parametrize("engine", ["docker", "buildah", "skopeo"])
+def test_an_image_for_another_processor_takes_no_tag(ecr: Any, engine: str) -> None:
+    client, stubber = ecr
+    stubber.add_client_error("describe_images", "ImageNotFoundException", expected_params=ASKED)
+    programs = Programs(engine)
+    programs.processor = "arm64"
+    with pytest.raises(Refused) as refused:
+        publish(IMAGE, REPOSITORY, lambda service: client, [].append, programs)
+    assert str(refused.value) == (
+        "[image] source = 'sightline:0.1.0' is made for arm64, and what is to run it is amd64: build it again with"
+        " --platform linux/amd64."
+    )
+    assert len(programs.ran) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "memory_mb", "wanted"),
+    [
+        ("ml.c7i.large", 0, "amd64"),
+        ("ml.g4dn.xlarge", 0, "amd64"),
+        ("ml.c7g.large", 0, "arm64"),
+        ("ml.m6gd.large", 0, "arm64"),
+        ("ml.c7g.large", 2048, "amd64"),
+    ],
+)
+def test_an_instance_says_which_processor_it_has(kind: str, memory_mb: int, wanted: str) -> None:
+    assert processor(Sagemaker(instance_type=kind, serverless_memory_mb=memory_mb)) == wanted
 
 
 @pytest.mark.parametrize(("installed", "chosen"), [(("skopeo", "buildah"), "buildah"), (("skopeo",), "skopeo")])
