@@ -91,4 +91,5 @@ def _whole(digits: str) -> int:
 
 
 def _too_large(most_bytes: int) -> BodyTooLarge:
-    return BodyTooLarge(f"The request's body is larger than {most_bytes / 2**20:.0f} MB, the most that is read here.")
+    most = f"{most_bytes / 2**20:.0f} MB" if most_bytes >= 2**20 else f"{most_bytes / 2**10:.0f} kB"
+    return BodyTooLarge(f"The request's body is larger than {most}, the most that is read here.")

@@ -136,6 +136,12 @@ def test_a_proxy_of_ours_that_passes_two_host_headers_on_is_refused_too(tmp_path
         assert browser.get("/api/me", headers=two[1:]).status_code == 200
 
 
+def test_a_sign_in_larger_than_one_is_refused_with_its_limit(browser: TestClient) -> None:
+    answer = browser.post("/sign-in", data={**FORM, "password": "a" * 20_000})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "body_too_large")
+    assert answer.json()["error"]["message"] == "The request's body is larger than 16 kB, the most that is read here."
+
+
 @pytest.mark.parametrize("headers", [{"origin": "https://evil.example"}, {"sec-fetch-site": "same-site"}])
 def test_another_sites_page_can_neither_sign_in_nor_use_a_session(browser: TestClient, headers: dict[str, str]) -> None:
     assert browser.post("/sign-in", data=FORM, headers=headers).status_code == 403
