@@ -111,7 +111,7 @@ class Intake:
             size_bytes=one.file.size_bytes,
             mtime_ns=one.file.mtime_ns,
             added_at=old.added_at if old else datetime.now(UTC).isoformat(timespec="seconds"),
-            metadata=_placed(like, one.file),
+            metadata=placed(like.metadata, one.file.uri, name=one.file.name),
         )
         return _Entry(one.file, fate, Item(record, embedding, thumbnail))
 
@@ -140,12 +140,12 @@ def _fresh(one: Prepared, decoded: Decoded) -> Record:
     )
 
 
-def _placed(like: Record, file: SourceFile) -> dict[str, Scalar]:
-    """Its metadata with those of its place: the folder, and a name that the uri does not tell."""
-    path = PurePosixPath(file.name or file.uri.removeprefix("s3://").partition("/")[2])
-    metadata = {key: value for key, value in like.metadata.items() if key not in ("folder", "name")}
+def placed(metadata: Mapping[str, Scalar], uri: str, *, name: str = "") -> dict[str, Scalar]:
+    """With those of its place: the folder, and a name that the uri does not tell."""
+    path = PurePosixPath(name or uri.removeprefix("s3://").partition("/")[2])
+    told = {key: value for key, value in metadata.items() if key not in ("folder", "name")}
     if path.parent != PurePosixPath("."):
-        metadata["folder"] = path.parent.as_posix()
-    if file.name:
-        metadata["name"] = path.name
-    return metadata
+        told["folder"] = path.parent.as_posix()
+    if name:
+        told["name"] = path.name
+    return told

@@ -12,6 +12,7 @@ import numpy as np
 
 from search.errors import BadQuery
 from search.images.decoder import Decoded
+from search.intake import placed
 from search.types import Embedding, Encoder, Item, Record, Scalar
 
 TYPE = "application/vnd.sightline.item+json"
@@ -84,7 +85,7 @@ def _item(told: dict[str, Any], uri: str) -> ShippedItem:
         width=told["width"],
         height=told["height"],
         taken_at=told["taken_at"],
-        metadata=metadata,
+        metadata=placed(metadata, uri),
     )
     thumbnail = base64.b64decode(told["thumbnail"], validate=True)
     item = ShippedItem(record, embedding / length, thumbnail, told["model"], told["fingerprint"])
