@@ -188,6 +188,17 @@ def test_a_job_that_failed_is_gone_on_with(page: Page, address: str, tmp_path: P
     expect(row(page, "by resuming")).to_contain_text("1 image")
 
 
+def test_who_adds_to_a_collection_of_the_bundled_model_is_told_what_it_knows(page: Page, address: str) -> None:
+    page.goto(f"{address}?view=library")
+    page.get_by_role("button", name="Add images to bundled").click()
+    expect(page.locator(".drop-zone")).to_contain_text("The bundled model knows illustrations, not photographs.")
+    page.get_by_role("button", name="Add images to colours").click()
+    expect(page.locator(".drop-zone")).not_to_contain_text("knows")
+    page.get_by_role("button", name="Add images to bundled").click()
+    page.locator(".drop-zone").get_by_role("button", name="Use another model").click()
+    expect(page.get_by_role("dialog", name="New collection").get_by_role("radio", name="Pocket")).not_to_be_checked()
+
+
 def test_a_library_that_is_out_of_reach_is_asked_again(page: Page, address: str) -> None:
     page.goto(address)
     expect(page.get_by_role("heading", name="Find images by what they show")).to_be_visible()

@@ -308,3 +308,39 @@ def test_a_value_that_is_empty_has_a_name_wherever_it_stands(page: Page, address
     pictures(page).first.click()
     panel = page.get_by_role("complementary", name="Image")
     expect(panel.get_by_role("button", name="(empty)")).to_be_visible()
+
+
+def test_an_image_stays_where_it_is_while_panels_open_and_close(page: Page, address: str) -> None:
+    page.goto(f"{address}?q=red&collection=many")
+    expect(pictures(page)).to_have_count(60)
+    page.evaluate("window.scrollTo(0, 700)")
+    in_sight = "[...document.querySelectorAll('.tile')].findIndex((t) => t.getBoundingClientRect().top > 300)"
+    tile = pictures(page).nth(page.evaluate(in_sight))
+    place = tile.bounding_box()
+    assert place is not None
+    tile.click(position={"x": 20, "y": 90})
+    panel = page.get_by_role("complementary", name="Image")
+    expect(panel.get_by_role("heading", level=3).first).to_be_visible()
+    assert abs(tile.bounding_box()["y"] - place["y"]) < 1  # type: ignore[index]
+    page.keyboard.press("Escape")
+    expect(panel).to_be_hidden()
+    assert abs(tile.bounding_box()["y"] - place["y"]) < 1  # type: ignore[index]
+    page.get_by_role("button", name="Filters").click()
+    page.get_by_role("button", name="Close filters").click()
+    assert abs(page.evaluate("window.scrollY") - 700) < 1
+
+
+def test_arrow_keys_never_hide_an_image_behind_the_box_or_the_selection(page: Page, address: str) -> None:
+    page.goto(f"{address}?q=red&collection=many")
+    expect(pictures(page)).to_have_count(60)
+    pictures(page).nth(30).focus()
+    page.keyboard.press("x")
+    for key in ["ArrowUp"] * 4 + ["ArrowDown"] * 4:
+        page.keyboard.press(key)
+        focused = page.evaluate("document.activeElement.getBoundingClientRect().toJSON()")
+        above = page.locator("#query_box").bounding_box()
+        below = page.get_by_role("region", name="Selection").bounding_box()
+        assert above is not None
+        assert below is not None
+        assert focused["top"] >= above["y"] + above["height"]
+        assert focused["bottom"] <= below["y"]

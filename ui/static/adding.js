@@ -8,10 +8,10 @@ const PART_BYTES = 200e6; // sent at once: a lost connection costs no more than 
 const PART_FILES = 500;
 
 let panel = null;
-let target = null; // {name, limits, …} of the collection whose panel is open
+let target = null; // the collection whose panel is open
 let sending = null; // {done, total, abort} while files are on their way
 
-export function showAdding(element, collection) {
+export function showAdding(element, collection, { withAnother }) {
   panel = element;
   target = collection;
   const files = h("input", {
@@ -50,6 +50,13 @@ export function showAdding(element, collection) {
       "div",
       { class: "drop-zone" },
       h("p", {}, "Drop images, a folder or a zip here"),
+      target.model === "pocket" &&
+        h(
+          "p",
+          { class: "hint" },
+          "The bundled model knows illustrations, not photographs. ",
+          h("button", { type: "button", class: "text-button", onclick: withAnother }, "Use another model"),
+        ),
       h(
         "p",
         { class: "choosers" },

@@ -2,6 +2,7 @@
 
 import { set as setFilter, label, named } from "./filters.js";
 import { bytes, h, icon } from "./html.js";
+import { holding } from "./place.js";
 import { addItems, details, notify, open, select, session, similar, watch } from "./session.js";
 
 export function mount(element) {
@@ -10,7 +11,7 @@ export function mount(element) {
   const isFilled = () => shown && panel.firstChild;
   watch(["open"], async () => {
     const id = session.query.open;
-    document.body.classList.toggle("detail-open", !!id);
+    holding(id ?? shown, () => document.body.classList.toggle("detail-open", !!id));
     if (!id) {
       if (shown) focusTile(shown);
       shown = null;
@@ -38,7 +39,7 @@ const focusTile = (id) =>
   [...document.querySelectorAll(".tile")]
     .find((tile) => tile.hit?.id === id)
     ?.querySelector(".tile-open")
-    .focus();
+    .focus({ preventScroll: true });
 
 function show(panel, hit, { image, shares }) {
   const tool = (name, title, drawing, run) =>

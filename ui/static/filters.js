@@ -1,6 +1,7 @@
 // The drawer on the left: conditions on the collection's metadata fields, applied at once.
 
 import { drawIcons, h, icon } from "./html.js";
+import { holding } from "./place.js";
 import { refine, session, watch } from "./session.js";
 
 const SHOWN = 8; // values of a field before "more"
@@ -21,7 +22,7 @@ export function mount(element) {
 }
 
 function close() {
-  document.body.classList.remove("filters-open");
+  holding(null, () => document.body.classList.remove("filters-open"));
   document.querySelector("[data-filters]").setAttribute("aria-expanded", "false");
 }
 

@@ -96,7 +96,7 @@ function showShelf() {
   const focused = document.activeElement?.closest(".shelf") && document.activeElement.getAttribute("aria-label");
   const panel = shelf.querySelector(".adding");
   shelf.replaceChildren(...known.collections.map((collection) => row(collection, panel)));
-  if (open && !panel) showAdding(shelf.querySelector(".adding"), { ...known, name: adding });
+  if (open && !panel) showAdding(shelf.querySelector(".adding"), open, { withAnother: () => askForNew(null) });
   if (focused) shelf.querySelector(`[aria-label="${CSS.escape(focused)}"]`)?.focus();
 }
 

@@ -120,7 +120,7 @@ function empty() {
     { class: "card" },
     icon("search"),
     h("h2", {}, "How well does it find?"),
-    h("p", {}, `Nobody has asked “${collection()}” labelled queries yet. They are a CSV file such as:`),
+    h("p", {}, `“${collection()}” has not been evaluated yet. That takes labelled queries, a CSV file such as:`),
     h("pre", { tabindex: "0", role: "region", "aria-label": "Example of a labels file" }, EXAMPLE),
     h(
       "p",

@@ -1,6 +1,7 @@
 // The box: words and chips become the query; filters and pictures are added from here too.
 
 import { drawIcons, h, icon } from "./html.js";
+import { holding } from "./place.js";
 import { acceptPictures, addPictures } from "./pictures.js";
 import { refine, session, start, watch } from "./session.js";
 
@@ -36,8 +37,8 @@ export function mount(element, server) {
     files.value = "";
   });
   element.querySelector("[data-filters]").addEventListener("click", (event) => {
-    const isOpen = document.body.classList.toggle("filters-open");
-    event.currentTarget.setAttribute("aria-expanded", isOpen);
+    holding(null, () => document.body.classList.toggle("filters-open"));
+    event.currentTarget.setAttribute("aria-expanded", document.body.classList.contains("filters-open"));
   });
   acceptPictures(element.querySelector(".drop-target"), element.querySelector(".field"));
   watch(["query", "about"], () => show(element, words));

@@ -26,8 +26,10 @@ export function mount(element) {
     action("Zip", "archive", () => takeAway("zip")),
     action("Add to query", "plus", () => leave(() => addItems(chosen(), false))),
     action("Subtract", "minus", () => leave(() => addItems(chosen(), true))),
-    action("Select all shown", "check", () => select(session.answer?.hits ?? [], true)),
   );
+  bar
+    .querySelector("p")
+    .after(action("Select all shown", "check", () => select(session.answer?.hits ?? [], true)));
   bar.append(
     h(
       "button",
