@@ -104,11 +104,16 @@ def _no_push(program: Any, given: str) -> str:
     raise BadConfig("The image is not in the repository yet: run `up --target sagemaker` first.")
 
 
+def under_way(deployment: str, aws: Aws) -> list[str]:
+    """The names of the deployment's jobs that have not ended."""
+    asked = {"NameContains": f"{deployment}-batch-", "StatusEquals": "InProgress"}
+    found = each(aws("sagemaker").list_transform_jobs, "TransformJobSummaries", **asked)
+    return [str(job["TransformJobName"]) for job in found if job["TransformJobName"].startswith(f"{deployment}-batch-")]
+
+
 def _under_way(wanted: Wanted, batch: Batch, aws: Aws) -> str:
     """A job that does the same already; "" where none does."""
-    asked = {"NameContains": f"{wanted.name}-batch-", "StatusEquals": "InProgress"}
-    for job in each(aws("sagemaker").list_transform_jobs, "TransformJobSummaries", **asked):
-        name = str(job["TransformJobName"])
+    for name in under_way(wanted.name, aws):
         there, same = aws("sagemaker").describe_transform_job(TransformJobName=name), request(wanted, batch, name)
         if (there["ModelName"], _ends(there)) == (wanted.model, _ends(same)):
             return name

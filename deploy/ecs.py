@@ -83,17 +83,14 @@ def down(config: Config, aws: Aws, say: Say, ask: Ask, *, wait: Wait) -> None:
     name = config.deploy.name
     if not ask(f"This ends the service {name} in {config.deploy.region} and removes its load balancer and log.", name):
         raise Refused("Nothing was removed.")
-    for stack in (stack_name(config), network_name(config)):
-        if stacks.in_progress(state := stacks.status(stack, aws)):
-            say(f"{stack}: {state} since an earlier run; waiting for its end.")
-            stacks.follow(stack, aws, say, wait)
+    mine = (stack_name(config), network_name(config))
+    was_there = any(stacks.status(stack, aws) for stack in mine)
+    for stack in mine:
         stacks.delete(stack, aws, say, wait)
-    say("The service is gone.")
+    say("The service is gone." if was_there else f"There is no service {name} in {config.deploy.region}.")
     if kept := base.find(config, aws):
         history.close(kept.bucket, TARGET, aws)
-        say(f"What stays: the bucket {kept.bucket} and the images in {kept.repository}, with all that is in them.")
-        prices.tell(prices.of_what_stays(kept.repository, aws), config.deploy.region, aws, say)
-        say("They go only by hand, in the console: first empty both, then delete the stack and what it retained.")
+        prices.tell_what_stays(kept.repository, kept.bucket, config.deploy.region, aws, say)
 
 
 def _make_network(config: Config, aws: Aws, say: Say, ask: Ask, wait: Wait) -> dict[str, str]:

@@ -13,6 +13,7 @@ from deploy.errors import StackFailed, Unfinished
 POLL_S = 10.0
 LONGEST_S = 1_800.0
 LONGEST_DRAIN_S = 300.0
+ALARMS = ("errors", "latency", "unhealthy", "cpu", "memory")  # of the template
 Aws = Callable[[str], Any]
 
 
@@ -139,5 +140,6 @@ def describe(where: Place, aws: Aws, say: Callable[[str], None]) -> None:
 
 def alarms(name: str, aws: Aws) -> list[str]:
     """The names of the deployment's alarms that are in ALARM."""
-    found = aws("cloudwatch").describe_alarms(AlarmNamePrefix=f"{name}-", StateValue="ALARM")
+    mine = [f"{name}-{kind}" for kind in ALARMS]  # others' names may begin as this one's, too
+    found = aws("cloudwatch").describe_alarms(AlarmNames=mine, StateValue="ALARM")
     return sorted(entry["AlarmName"] for entry in found["MetricAlarms"])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from deploy.clients import DENIED, code_of, each
 from deploy.sections import Config
@@ -114,8 +114,18 @@ def of_what_stays(repository: str, aws: Aws) -> list[Item]:
     return [images, stored(1.0)]
 
 
+def tell_what_stays(repository: str, bucket: str, region: str, aws: Aws, say: Callable[[str], None]) -> None:
+    """After `down`, which never takes them."""
+    say(f"What stays: the bucket {bucket} and the images in {repository}, with all that is in them.")
+    tell(of_what_stays(repository, aws), region, aws, say)
+    say("They go only by hand, in the console: first empty both, then delete the stack and what it retained.")
+
+
 def tell(items: Sequence[Item], region: str, aws: Aws, say: Callable[[str], None]) -> None:
-    """Each item with amount, price and assumption, and their sum; what has no price is said and not in the sum."""
+    """Each item with amount, price and assumption, and their sum; what has no price is said and not in the sum.
+
+    A price list that can't be read is no reason to end what was done or shown before.
+    """
     say(f"Cost a month in {region}, from AWS's price list as it is now, before taxes, discounts and free tiers:")
     total, currency, unpriced = Decimal(0), "", list[str]()
     for item in items:
@@ -123,8 +133,12 @@ def tell(items: Sequence[Item], region: str, aws: Aws, say: Callable[[str], None
             price = find(item, region, aws)
         except ClientError as error:
             if code_of(error) not in DENIED:
-                raise
+                say(f"  The price list can't be read ({code_of(error)}). No figure.")
+                return
             say("  The price list may not be read: deploy/policies/base.json has pricing:GetProducts. No figure.")
+            return
+        except BotoCoreError as error:
+            say(f"  The price list can't be read ({str(error).rstrip('.')}). No figure.")
             return
         if price is None:
             unpriced.append(item.what)

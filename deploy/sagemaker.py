@@ -5,7 +5,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from deploy import base, endpoint, guards, history, image, prices, release, sagemaker_plan, stacks, trial
+from deploy import base, batch, endpoint, guards, history, image, prices, release, sagemaker_plan, stacks, trial
 from deploy import logs as log_group
 from deploy import sagemaker_requests as requests
 from deploy.clients import check_account, told
@@ -101,15 +101,18 @@ def down(config: Config, aws: Aws, say: Say, ask: Ask, *, wait: Wait) -> None:
     name = config.deploy.name
     if not ask(f"This ends the endpoint {name} in {config.deploy.region} and removes its models and alarms.", name):
         raise Refused("Nothing was removed.")
+    was_there = endpoint.find(name, aws) is not None or stacks.status(stack_name(config), aws) != stacks.NOT_THERE
     guards.unscale(name, aws)
     trial.remove(name, aws, say, wait)
     endpoint.remove(name, aws, say, wait)
     guards.remove(name, aws, say, keep=frozenset())
     stacks.delete(stack_name(config), aws, say, wait)
-    say("The endpoint is gone.")
+    say("The endpoint is gone." if was_there else f"There is no endpoint {name} in {config.deploy.region}.")
+    for job in batch.under_way(name, aws):
+        say(f"Transform job {job} goes on, and costs until it ends: stop it in the console if it is not wanted.")
     if kept := base.find(config, aws):
         history.close(kept.bucket, TARGET, aws)
-        say(f"What stays: the bucket {kept.bucket} and the images in {kept.repository}, with all that is in them.")
+        prices.tell_what_stays(kept.repository, kept.bucket, config.deploy.region, aws, say)
 
 
 def _deploy(config: Config, wanted: Wanted, aws: Aws, say: Say, ask: Ask, wait: Wait, smoke: Smoke) -> str:

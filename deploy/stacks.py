@@ -259,8 +259,11 @@ def _events(stack: str, aws: Aws) -> list[dict[str, Any]]:
 
 
 def delete(stack: str, aws: Aws, say: Say, wait: Wait) -> None:
-    """Raises: StackFailed, Unfinished."""
-    if status(stack, aws) == NOT_THERE:
+    """Waits first for what goes on already. Raises: StackFailed, Unfinished."""
+    if in_progress(state := status(stack, aws)):
+        say(f"{stack}: {state} since an earlier run; waiting for its end.")
+        state = follow(stack, aws, say, wait)
+    if state == NOT_THERE:
         return
     before = _event_ids(stack, aws)
     aws("cloudformation").delete_stack(StackName=stack)

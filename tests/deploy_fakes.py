@@ -270,8 +270,8 @@ class FakeAws:
 
     # The rest
 
-    def cloudwatch_describe_alarms(self, AlarmNamePrefix: str, StateValue: str) -> dict[str, Any]:
-        return {"MetricAlarms": [{"AlarmName": name} for name in self.ringing if name.startswith(AlarmNamePrefix)]}
+    def cloudwatch_describe_alarms(self, AlarmNames: list[str], StateValue: str) -> dict[str, Any]:
+        return {"MetricAlarms": [{"AlarmName": name} for name in self.ringing if name in AlarmNames]}
 
     def sts_get_caller_identity(self) -> dict[str, Any]:
         return {"Account": self.account}

@@ -197,7 +197,7 @@ class SagemakerAws(FakeAws):
         return {"TransformJobArn": ROLE}
 
     def sagemaker_list_transform_jobs(self, NameContains: str, StatusEquals: str) -> dict[str, Any]:
-        status, _ = self.job_courses[0]
+        status = self.job_courses[0][0] if self.job_courses else ""
         names = [job["TransformJobName"] for job in self.jobs if status == StatusEquals]
         return {"TransformJobSummaries": [{"TransformJobName": name} for name in names if NameContains in name]}
 

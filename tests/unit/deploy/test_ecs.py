@@ -1,5 +1,6 @@
 """The courses that `up`, `update`, `rollback` and `down` can take on ECS, each to its end."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import count
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from deploy import ecs, stacks
+from deploy import ecs, fargate, stacks
 from deploy.config import checked
 from deploy.errors import Refused, SmokeFailed, StackFailed, Unfinished
 from deploy.sections import Config
@@ -504,6 +505,36 @@ def test_a_stack_that_can_not_be_removed_says_why_and_down_can_be_run_again(runn
         " remove by hand what stays."
     ) in running.said
     assert list(running.aws.stacks) == ["sightline-base"]
+
+
+def test_down_where_nothing_is_says_so_and_not_that_it_is_gone(session: Session) -> None:
+    session.down()
+    assert session.said == ["There is no service sightline in eu-central-1."]
+
+
+def test_a_price_list_that_can_not_be_read_ends_neither_plan_nor_down(running: Session) -> None:
+    running.aws.refused["get_products"] = ("UnrecognizedClientException", "The security token is invalid.")
+    running.plan()
+    running.down()
+    unread = "  The price list can't be read (UnrecognizedClientException). No figure."
+    assert running.said[-2:] == [
+        unread,
+        "They go only by hand, in the console: first empty both, then delete the stack and what it retained.",
+    ]
+    assert running.said.count(unread) == 2
+
+
+def test_alarms_of_another_deployment_whose_name_begins_alike_are_nobodys_business(running: Session) -> None:
+    running.aws.ringing = ["sightline-staging-errors", "sightline-endpoint-latency"]
+    running.update("b")
+    running.status()
+    assert not any("Go on all the same" in question for question in running.asked)
+    assert "Alarms: none." in running.said
+
+
+def test_the_alarms_that_are_asked_for_are_those_of_the_template() -> None:
+    named = re.findall(r'AlarmName: !Sub "\$\{Name\}-(\w+)"', stacks.template("service"))
+    assert named == list(fargate.ALARMS)
 
 
 def test_down_does_nothing_without_the_name(running: Session) -> None:

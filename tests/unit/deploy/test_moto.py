@@ -109,7 +109,7 @@ def test_the_account_is_that_of_the_credentials(config: Config) -> None:
         ("logs", 1, ["There is no log group /sightline/sightline/ecs: run `up` first."]),
         ("update", 1, ["There is no sightline-ecs in eu-central-1 to update: run `up` first."]),
         ("rollback", 1, ["There is no sightline-base in eu-central-1: run `up` first."]),
-        ("down", 0, ["The service is gone."]),
+        ("down", 0, ["There is no service sightline in eu-central-1."]),
     ],
 )
 def test_the_commands_reach_an_empty_account(

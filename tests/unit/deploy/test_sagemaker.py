@@ -560,8 +560,34 @@ def test_down_removes_what_up_made_and_no_data(running: Session) -> None:
 
 def test_down_again_has_nothing_to_do(running: Session) -> None:
     running.down()
+    running.forget()
     running.down()
-    assert running.said[-2] == "The endpoint is gone."
+    assert running.said[0] == "There is no endpoint sightline in eu-central-1."
+    assert not [name for name in running.operations() if name.startswith("delete_")]
+
+
+def test_down_says_what_stays_what_that_costs_and_which_jobs_go_on(running: Session) -> None:
+    running.aws.jobs = [{"TransformJobName": "sightline-batch-1"}, {"TransformJobName": "my-sightline-batch-1"}]
+    running.aws.job_courses = [("InProgress", "")]
+    running.down()
+    said = "\n".join(running.said)
+    assert "Transform job sightline-batch-1 goes on, and costs until it ends" in said
+    assert "my-sightline-batch-1" not in said
+    assert f"What stays: the bucket sightline-{ACCOUNT}-eu-central-1 and the images in " in said
+    assert "Cost a month in eu-central-1" in said
+
+
+def test_down_where_nothing_is_says_so_and_not_that_it_is_gone(session: Session) -> None:
+    session.down()
+    assert session.said == ["There is no endpoint sightline in eu-central-1."]
+
+
+def test_down_waits_for_a_stack_that_an_earlier_run_changes(running: Session) -> None:
+    running.aws.stacks["sightline-sagemaker"].status = "UPDATE_IN_PROGRESS"
+    running.aws.stacks["sightline-sagemaker"].coming = [("UPDATE_IN_PROGRESS", [])] * 9 + [("UPDATE_COMPLETE", [])]
+    running.down()
+    assert "sightline-sagemaker: UPDATE_IN_PROGRESS since an earlier run; waiting for its end." in running.said
+    assert list(running.aws.stacks) == ["sightline-base"]
 
 
 def test_down_is_asked_for(running: Session) -> None:
