@@ -167,8 +167,8 @@ def _add_golden(verbs: Any) -> None:
 
 
 def from_one_on(given: str) -> int:
-    if not given.isdecimal() or int(given) < 1:
-        raise argparse.ArgumentTypeError(f"{given} is not a whole number from 1 on")
+    if not re.fullmatch(r"[0-9]{1,9}", given) or int(given) < 1:
+        raise argparse.ArgumentTypeError(f"{given} is not a whole number from 1 to 999,999,999")
     return int(given)
 
 

@@ -83,7 +83,9 @@ def told() -> Iterator[None]:
 
     try:
         yield
-    except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError, exceptions.ProfileNotFound) as error:
+    except exceptions.ProfileNotFound as error:
+        raise Refused(f"{error}: look at AWS_PROFILE, or run `aws configure sso --profile NAME`.") from error
+    except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError) as error:
         raise Refused("No AWS credentials were found: run `aws configure sso`, or set AWS_PROFILE.") from error
     except (
         exceptions.SSOTokenLoadError,

@@ -12,6 +12,7 @@ from deploy.forms import read_section
 from deploy.sections import SECTIONS, Alarms, Config, Cost, Deploy, Ecs, Image, Release, Sagemaker, Space
 
 _MOST_BYTES = 2**20
+PRIVATE = tuple(map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))  # RFC 1918
 SLACK_S = 5  # between the end of draining and the kill
 ENDPOINT = r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"  # CreateEndpoint, "EndpointName"
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html, "Task CPU and memory"
@@ -81,7 +82,12 @@ def checked(document: Mapping[str, object], target: str) -> Config:
     _check_region(config.deploy.region)
     if target != "space":
         _check_image(config.image)
-        _check_release(config.release)
+        try:
+            _check_release(config.release)
+        except OSError as error:
+            raise BadConfig(
+                f"[release] path = {config.release.path!r} can't be looked at: {error.strerror}."
+            ) from error
     if config.ecs:
         _check_ecs(config.ecs, config.deploy)
     if config.sagemaker:
@@ -203,7 +209,8 @@ def _check_network(ecs: Ecs) -> None:
             raise BadConfig(
                 f"[ecs] {key} = {value!r}: expected an IPv4 network such as 10.20.0.0/16 ({error})."
             ) from None
-        if key == "vpc_cidr" and not (16 <= network.prefixlen <= 24 and network.is_private):
+        is_private = any(network.subnet_of(private) for private in PRIVATE)
+        if key == "vpc_cidr" and not (16 <= network.prefixlen <= 24 and is_private):
             raise BadConfig(f"[ecs] {key} = {value!r}: expected a private network from /16 to /24.")
     given = [key for key in ("vpc_id", "load_balancer_subnets", "task_subnets") if getattr(ecs, key)]
     if given and len(given) < 3:

@@ -9,13 +9,20 @@ from deploy.errors import BadConfig
 
 T = TypeVar("T")
 _MISSING: Any = MISSING
+LONGEST = 1_024  # characters of a text
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def text(form: str, pattern: str = r"[^\n]*", default: str = _MISSING) -> str:
     """`form`: what is expected, in words. Without a default the key must be there."""
 
     def wrong(value: object) -> bool:
-        return not isinstance(value, str) or not re.fullmatch(pattern, value)
+        return (
+            not isinstance(value, str)
+            or not re.fullmatch(pattern, value)
+            or bool(CONTROL.search(value))
+            or len(value) > LONGEST
+        )
 
     return _declared(form, wrong, default)
 
@@ -67,7 +74,8 @@ def read_section(kind: type[T], name: str, values: object) -> T:
         if key not in known:
             raise BadConfig(f"[{name}] {key} is not a key of this section; known are {', '.join(known)}.")
         if known[key].metadata["wrong"](value):
-            raise BadConfig(f"[{name}] {key} = {value!r}: expected {known[key].metadata['form']}.")
+            shown = repr(value) if len(repr(value)) <= LONGEST else f"{repr(value)[:100]}…"
+            raise BadConfig(f"[{name}] {key} = {shown}: expected {known[key].metadata['form']}.")
     for key, declared in known.items():
         if declared.default is MISSING and key not in values:
             raise BadConfig(f"[{name}] {key} is missing: expected {declared.metadata['form']}.")

@@ -24,7 +24,7 @@ def show(
     now: Callable[[], float] = time.time,
 ) -> None:
     """Ends at once, or with Ctrl-C where it follows. Raises: Refused."""
-    start_ms, told = int((now() - since_s) * 1000), dict[str, int]()
+    start_ms, told = max(0, int((now() - since_s) * 1000)), dict[str, int]()
     while True:
         try:
             for event in each(aws("logs").filter_log_events, "events", logGroupName=group, startTime=start_ms):

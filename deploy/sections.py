@@ -58,8 +58,8 @@ class Ecs:
     model: str = text("a model's name, or sagemaker:ENDPOINT", r"\S+", default="")  # "": the one in the image
     collection: str = text("a collection's name", r"\S.*", default="")
     users_secret_arn: str = text(
-        "the ARN of a secret in Secrets Manager",
-        ARN.format(service="secretsmanager", rest=r"secret:[\w/+=.@-]+"),
+        "the ARN of a secret in Secrets Manager, with the hyphen and six characters at its end",
+        ARN.format(service="secretsmanager", rest=r"secret:[\w/+=.@-]+-[A-Za-z0-9]{6}"),  # the role's right is to it
         default="",
     )
     origins: tuple[str, ...] = texts("origins such as https://example.com", ORIGIN)

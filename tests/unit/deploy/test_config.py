@@ -64,7 +64,7 @@ def test_a_list_becomes_a_tuple() -> None:
         ("ecs", "log_days", 31, "expected one of 1, 3, 5, 7, 14, 30, "),
         ("ecs", "task_subnets", "subnet-0a1b2c3d", "expected a list of subnets such as subnet-0a1b2c3d."),
         ("ecs", "task_subnets", ["subnet"], "expected a list of subnets such as subnet-0a1b2c3d."),
-        ("ecs", "users_secret_arn", "sightline-users", "expected the ARN of a secret in Secrets Manager."),
+        ("ecs", "users_secret_arn", "sightline-users", "expected the ARN of a secret in Secrets Manager, with"),
         ("ecs", "origins", ["a.example/"], "expected a list of origins such as https://example.com."),
         ("ecs", "nat_gateway", 1, "expected true or false."),
         (
@@ -72,6 +72,16 @@ def test_a_list_becomes_a_tuple() -> None:
             "vpc_cidr",
             "10.20.0.1/16",
             "expected an IPv4 network such as 10.20.0.0/16 (10.20.0.1/16 has host bits set).",
+        ),
+        ("ecs", "vpc_cidr", "127.0.0.0/16", "expected a private network from /16 to /24."),
+        ("ecs", "vpc_cidr", "198.18.0.0/16", "expected a private network from /16 to /24."),
+        ("ecs", "collection", "a\0b", "expected a collection's name."),
+        ("space", "folder", "a\0b", "expected the folder to write."),
+        (
+            "ecs",
+            "users_secret_arn",
+            "arn:aws:secretsmanager:eu-central-1:123456789012:secret:users",
+            "expected the ARN of a secret in Secrets Manager, with the hyphen and six characters at its end.",
         ),
         ("ecs", "vpc_cidr", "8.8.0.0/16", "expected a private network from /16 to /24."),
         ("ecs", "allowed_cidr", "300.0.0.0/8", "expected an IPv4 network such as 10.20.0.0/16 ("),
@@ -118,6 +128,16 @@ def test_what_does_not_go_together_is_refused(sections: dict[str, dict[str, Any]
     with pytest.raises(BadConfig) as refused:
         checked(document(**sections), "ecs")
     assert str(refused.value).startswith(sentence)
+
+
+def test_a_value_without_end_is_cut_in_its_sentence() -> None:
+    with pytest.raises(BadConfig, match=r"^\[ecs\] collection = 'x{99}…: expected a collection's name\.$"):
+        checked(document(ecs={"collection": "x" * 100_000}), "ecs")
+
+
+def test_a_release_whose_name_no_disk_can_hold_is_refused() -> None:
+    with pytest.raises(BadConfig, match=r"can't be looked at: File name too long\.$"):
+        checked(document(release={"path": "x" * 1_000}), "ecs")
 
 
 def test_an_image_is_to_be_pushed_or_is_there() -> None:

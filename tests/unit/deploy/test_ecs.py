@@ -557,7 +557,7 @@ def test_a_network_that_is_there_gets_no_stack(session: Session) -> None:
 
 
 def test_readers_are_given_the_release_that_was_uploaded_and_a_writer_none(session: Session, tmp_path: Path) -> None:
-    (tmp_path / "manifest.json").write_bytes(b"{}")
+    (tmp_path / "manifest.json").write_bytes(b'{"files": {}}')
     session.up(release={"path": str(tmp_path)})
     given = session.service.parameters
     assert given["ReleaseBucket"] == f"sightline-{ACCOUNT}-eu-central-1"

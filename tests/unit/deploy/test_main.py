@@ -64,6 +64,11 @@ def test_a_program_gets_what_it_is_given_and_fails_by_name() -> None:
         (refusal("DescribeVpcs", "AuthFailure"), Refused, "The credentials have expired or are not valid"),
         (refusal("PutObject", "SignatureDoesNotMatch"), Refused, "The credentials have expired or are not valid"),
         (
+            exceptions.ProfileNotFound(profile="nope"),
+            Refused,
+            "The config profile (nope) could not be found: look at AWS_PROFILE, or run `aws configure sso",
+        ),
+        (
             refusal("GetObject", "RequestTimeTooSkewed", "The difference is too large."),
             Refused,
             "This machine's clock is wrong: set it, and run the same command again. AWS says: The difference is too",
@@ -136,6 +141,13 @@ def test_the_log_is_shown_from_a_time_on_and_followed_without_repeats() -> None:
         "1970-01-01T00:16:44Z line 4",
         "1970-01-01T00:16:43Z line 3",
     ]
+
+
+def test_the_log_from_before_there_were_logs_is_the_whole_log() -> None:
+    aws, said = FakeAws(), list[str]()
+    aws.log = [{"eventId": "1", "timestamp": 5, "message": "first"}]
+    show("group", aws, said.append, since_s=999_999_999 * 60, follow=False, wait=lambda seconds: None)
+    assert said == ["1970-01-01T00:00:00Z first"]
 
 
 def space(tmp_path: Path, **section: str) -> list[str]:
@@ -257,9 +269,13 @@ def test_a_folder_for_a_space_that_is_a_file_is_refused(tmp_path: Path, capsys: 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["logs", "--target", "ecs", "--since-minutes", "0"], "0 is not a whole number from 1 on"),
-        (["batch", "--input", "a", "--output", "b", "--instances", "-1"], "-1 is not a whole number from 1 on"),
-        (["golden", "http://x", "--within-ms", "no"], "no is not a whole number from 1 on"),
+        (["logs", "--target", "ecs", "--since-minutes", "0"], "0 is not a whole number from 1 to 999,999,999"),
+        (
+            ["batch", "--input", "a", "--output", "b", "--instances", "-1"],
+            "-1 is not a whole number from 1 to 999,999,999",
+        ),
+        (["logs", "--target", "ecs", "--since-minutes", "9" * 10], "is not a whole number from 1 to 999,999,999"),
+        (["golden", "http://x", "--within-ms", "no"], "no is not a whole number from 1 to 999,999,999"),
     ],
 )
 def test_a_wrong_number_on_the_command_line_is_named(

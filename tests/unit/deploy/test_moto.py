@@ -74,13 +74,13 @@ def test_an_image_is_found_by_tag_and_by_digest(made: Aws) -> None:
 
 
 def test_a_release_is_uploaded_once(made: Aws, tmp_path: Path) -> None:
-    (tmp_path / "manifest.json").write_bytes(b"{}")
+    (tmp_path / "manifest.json").write_bytes(b'{"files": {}}')
     said: list[str] = []
     address = release.publish(Release(path=str(tmp_path)), BUCKET, made, said.append)
     assert release.publish(Release(path=str(tmp_path)), BUCKET, made, said.append) == address
     assert len(said) == 1
     key = f"{address.removeprefix(f's3://{BUCKET}/')}/manifest.json"
-    assert made("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read() == b"{}"
+    assert made("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read() == b'{"files": {}}'
 
 
 def test_before_up_there_is_nothing(config: Config) -> None:

@@ -1,5 +1,6 @@
 """A release goes to an address made of its content, only what is missing, the manifest last."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from tests.deploy_fakes import FakeAws
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "release" / "model").mkdir(parents=True)
-    (tmp_path / "release" / "manifest.json").write_bytes(b"{}")
+    (tmp_path / "release" / "manifest.json").write_bytes(b'{"files": {"zebra": {}, "model/weights": {}}}')
     (tmp_path / "release" / "zebra").write_bytes(b"stripes")
     (tmp_path / "release" / "model" / "weights").write_bytes(b"1234")
     return tmp_path / "release"
@@ -62,7 +63,33 @@ def test_a_release_that_is_there_is_taken_by_its_address() -> None:
 
 def test_a_link_is_refused(folder: Path) -> None:
     (folder / "passwd").symlink_to("/etc/passwd")
-    with pytest.raises(BadConfig, match="passwd is a link; a release has none"):
+    with pytest.raises(BadConfig, match="passwd is a link, or no plain file; a release has none"):
+        files_of(folder)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "sentence"),
+    [
+        (b'{"files": {"model/weights": {}}}', "zebra is not in its manifest; remove it, because a release is served"),
+        (b'{"files": {"zebra": {}, "model/weights": {}, "gone": {}}}', "gone is missing; build the release again,"),
+        (b"{}", "its manifest.json can't be read; `release build` makes it again."),
+        (b'{"files"', "its manifest.json can't be read"),
+    ],
+)
+def test_a_release_that_is_not_whole_is_not_sent(folder: Path, manifest: bytes, sentence: str) -> None:
+    (folder / "manifest.json").write_bytes(manifest)
+    aws = FakeAws()
+    with pytest.raises(BadConfig) as refused:
+        publish(Release(path=str(folder)), "bucket", aws, [].append)
+    assert str(refused.value).startswith(f"[release] path = {str(folder)!r}: {sentence}")
+    assert aws.calls == []
+
+
+def test_what_can_not_be_read_or_is_no_file_is_named(folder: Path) -> None:
+    with pytest.raises(BadConfig, match=r"gone can't be read: No such file or directory\.$"):
+        content_hash({"gone": folder / "gone"})
+    os.mkfifo(folder / "pipe")
+    with pytest.raises(BadConfig, match="pipe is a link, or no plain file"):
         files_of(folder)
 
 
