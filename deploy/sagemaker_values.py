@@ -18,11 +18,13 @@ def stack_name(config: Config) -> str:
 
 def values(config: Config, bucket: str) -> dict[str, str]:
     """The parameters of the template."""
-    given = config.release.uri.removeprefix("s3://").partition("/")[0]
+    given, _, key = config.release.uri.removeprefix("s3://").partition("/")
+    is_own = given in ("", bucket)
     return {
         "Name": config.deploy.name,
         "Bucket": bucket,
         "ReleaseBucket": given or bucket,
+        "ReleasePrefix": (key.rstrip("/") or "releases/") if is_own else "",
         "BatchBuckets": ",".join(section(config).batch_buckets),
         "LogDays": str(section(config).log_days),
         "Email": config.alarms.email,

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from cfnlint.decode import cfn_yaml
 
-from deploy.config import read_config
+from deploy import sagemaker_values
+from deploy.config import checked, read_config
 from deploy.ecs_values import network_values, values
 from tests.unit.deploy.test_config import document
 
@@ -151,3 +152,26 @@ def test_each_template_gets_exactly_its_parameters() -> None:
 def test_the_example_file_is_read(target: str) -> None:
     config = read_config(ROOT / "deploy" / "deploy.example.toml", target)
     assert config.deploy.name == "sightline"
+
+
+@pytest.mark.parametrize(
+    ("uri", "readable"),
+    [
+        ("", ["own/releases/*", "own/releases/*"]),
+        ("s3://own/elsewhere/a/", ["own/elsewhere/a*", "own/releases/*"]),
+        ("s3://other/releases/a", ["other/*", "own/releases/*"]),
+    ],
+)
+def test_an_endpoint_reads_releases_and_no_uploads_or_searches(uri: str, readable: list[str]) -> None:
+    config = checked(document(release={"uri": uri} if uri else {}) | {"sagemaker": {}}, "sagemaker")
+    given = sagemaker_values.values(config, "own")
+    role = plain(ROOT / "deploy" / "templates" / "sagemaker.yaml")["Resources"]["Role"]["Properties"]
+    (read,) = [
+        statement
+        for statement in role["Policies"][0]["PolicyDocument"]["Statement"]
+        if statement["Sid"] == "ReadTheRelease"
+    ]
+    found = [entry["Fn::Sub"].rpartition(":::")[2] for entry in read["Resource"]]
+    for name in ("ReleaseBucket", "ReleasePrefix", "Bucket"):
+        found = [entry.replace(f"${{{name}}}", given[name]) for entry in found]
+    assert found == readable
