@@ -18,6 +18,7 @@ Smoke = Callable[[], None]
 def plan(config: Config, aws: Aws, say: Say, ask: Ask, *, wait: Wait) -> None:
     account = check_account(config.deploy, aws)
     ecs_plan.tell(config, account, aws, say, wait)
+    _tell_who(config, say)
     prices.tell(prices.of_ecs(config), config.deploy.region, aws, say)
 
 
@@ -32,6 +33,7 @@ def up(config: Config, aws: Aws, say: Say, ask: Ask, *, wait: Wait, run: image.R
     _warn_of_alarms(config, aws, say, ask)
     where = _deploy(config, wanted, aws, say, ask, wait)
     say(f"It runs behind {where.address}; {section(config).domain} must point there (a CNAME or an alias record).")
+    _tell_who(config, say)
     _prove(config, made.bucket, wanted, aws, say, wait, smoke)
 
 
@@ -93,6 +95,12 @@ def down(config: Config, aws: Aws, say: Say, ask: Ask, *, wait: Wait) -> None:
         prices.tell_what_stays(kept.repository, kept.bucket, config.deploy.region, aws, say)
 
 
+def _tell_who(config: Config, say: Say) -> None:
+    ecs = section(config)
+    if not ecs.users_secret_arn:
+        say(f"Nobody has to sign in: everybody whose address is in {ecs.allowed_cidr} may search ([ecs] allowed_cidr).")
+
+
 def _make_network(config: Config, aws: Aws, say: Say, ask: Ask, wait: Wait) -> dict[str, str]:
     """The outputs of its stack, or what deploy.toml says of one that is there."""
     if given := given_network(section(config)):
@@ -140,8 +148,14 @@ def _prove(config: Config, bucket: str, wanted: Deployment, aws: Aws, say: Say, 
     try:
         smoke()
     except SmokeFailed as error:
-        if not good or good[-1] == wanted:
-            raise SmokeFailed(f"{error} There is no earlier deployment to go back to: it was left as it is.") from error
+        if not good:
+            raise SmokeFailed(
+                f"{error} There is no earlier deployment to go back to: it was left as it is. `up` tries again."
+            ) from error
+        if good[-1] == wanted:
+            raise SmokeFailed(
+                f"{error} It was found good before, so it was left as it is; `rollback` goes to the one before."
+            ) from error
         say(f"{error} Going back to {good[-1]}.")
         try:
             with told():

@@ -169,7 +169,7 @@ def _prove(
         smoke()
     except SmokeFailed as error:
         if not before:
-            raise SmokeFailed(f"{error} Nothing else ran before: it was left as it is.") from error
+            raise SmokeFailed(f"{error} Nothing was updated: it was left as it is. `up` tries again.") from error
         say(f"{error} Going back to {before}.")
         try:
             with told():

@@ -158,6 +158,26 @@ def test_an_update_brings_the_new_image_and_is_kept_as_good(running: Session) ->
     assert running.good() == [running.aws.images["a"], running.aws.images["b"]]
 
 
+def test_what_was_found_good_before_is_not_taken_back(running: Session) -> None:
+    running.smokes = ["It is slow."]
+    with pytest.raises(
+        SmokeFailed, match=r"^It is slow\. It was found good before, so it was left as it is; `rollback`"
+    ):
+        running.up("a")
+    assert "execute_change_set" not in running.operations()
+
+
+def test_up_and_plan_say_that_anybody_may_search_unless_there_are_users(session: Session) -> None:
+    anybody = "Nobody has to sign in: everybody whose address is in 0.0.0.0/0 may search ([ecs] allowed_cidr)."
+    session.plan()
+    session.up()
+    assert session.said.count(anybody) == 2
+    session.forget()
+    session.plan(ecs={"users_secret_arn": SECRET})
+    session.up(ecs={"users_secret_arn": SECRET})
+    assert anybody not in session.said
+
+
 def test_an_update_of_nothing_is_refused(session: Session) -> None:
     with pytest.raises(Refused, match="There is no sightline-ecs in eu-central-1 to update: run `up` first"):
         session.update("a")

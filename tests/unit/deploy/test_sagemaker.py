@@ -435,7 +435,7 @@ def test_a_smoke_that_fails_after_an_update_takes_it_back(running: Session) -> N
 
 def test_a_smoke_that_fails_with_nothing_before_leaves_it_and_says_so(session: Session) -> None:
     session.smokes = ["It is slow."]
-    with pytest.raises(SmokeFailed, match="Nothing else ran before: it was left as it is"):
+    with pytest.raises(SmokeFailed, match="Nothing was updated: it was left as it is"):
         session.up("a")
     assert session.good() == []
 
@@ -665,5 +665,5 @@ def test_plan_says_what_its_cost_leaves_out_of_a_serverless_endpoint(session: Se
 def test_what_was_taken_away_is_not_gone_back_to(running: Session) -> None:
     running.down()
     running.smokes = ["It is slow."]
-    with pytest.raises(SmokeFailed, match="Nothing else ran before: it was left as it is"):
+    with pytest.raises(SmokeFailed, match="Nothing was updated: it was left as it is"):
         running.up("b")
