@@ -25,7 +25,10 @@ def read_outputs(where: str, *, open_s3: Callable[[], S3] = connect) -> Iterator
         found = True
         yield output
     if not found:
-        raise SourceError(f"{shown(where)} has no file that ends in {SUFFIX}: name the folder that the job wrote to.")
+        raise SourceError(
+            f"{shown(where)} has no file that ends in {SUFFIX}: name the folder that a batch job wrote to. Parts are "
+            "imported without an address as --source."
+        )
 
 
 def _files(folder: Path) -> Iterator[Output]:

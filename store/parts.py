@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from search.errors import SourceError
 from search.types import Collection
 from store import database
 from store.collection import CATALOG
@@ -14,15 +15,21 @@ from store.s3 import S3, connect, is_address, parse_address
 
 
 def find_parts(where: str, *, open_s3: Callable[[], S3] = connect) -> list[str]:
-    """The parts that lie directly below, folders and archives, by name; else `where` itself. Raises: StorageError."""
+    """`where` itself where it is a part; else those directly below it, folders and archives, by name.
+
+    Raises: SourceError where there is none, StorageError.
+    """
     if where.endswith(PACKED):
         return [where]
-    names = open_s3().names(parse_address(where)) if is_address(where) else _names(Path(where).expanduser())
-    found = [name for name in names if not name.startswith(".")]  # what is hidden is unfinished
-    parts = [name.rstrip("/") for name in sorted(found) if name.endswith(("/", *PACKED))]
-    if MANIFEST in found or not parts:
+    names = list(open_s3().names(parse_address(where)) if is_address(where) else _names(Path(where).expanduser()))
+    if MANIFEST in names:
         return [where]
-    return [f"{where.rstrip('/')}/{name}" for name in parts]
+    below = sorted(name.rstrip("/") for name in names if name.endswith(("/", *PACKED)) and not name.startswith("."))
+    if not below:
+        raise SourceError(
+            "There is no part: name parts or a folder of them, or for what a batch job wrote --source s3://… too."
+        )
+    return [f"{where.rstrip('/')}/{name}" for name in below]
 
 
 def _names(folder: Path) -> Iterator[str]:

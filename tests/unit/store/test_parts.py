@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from search.errors import SourceError
 from store.parts import find_parts
 from store.s3 import Address
 from tests.buckets import BUCKET, made_bucket
@@ -24,8 +27,15 @@ def test_a_folder_of_parts_stands_for_them(tmp_path: Path) -> None:
     below = [str(tmp_path / "parts" / name) for name in ("part-0001-of-0002.tar.gz", "part-0002-of-0002")]
     for where in (f"{tmp_path}/parts", f"{tmp_path}/parts/"):
         assert find_parts(where) == below
-    for where in (*below, str(tmp_path / "nothing"), str(tmp_path / "parts" / "notes.txt")):
+    for where in below:
         assert find_parts(where) == [where]
+    for where in (
+        tmp_path / "nothing",
+        tmp_path / "parts" / "notes.txt",
+        tmp_path / "parts" / below[1] / "collection" / "thumbs" / "00",
+    ):
+        with pytest.raises(SourceError, match="There is no part: name parts or a folder of them"):
+            find_parts(str(where))
 
 
 def test_a_prefix_of_parts_stands_for_them_and_is_listed_without_what_is_in_them() -> None:
@@ -39,6 +49,8 @@ def test_a_prefix_of_parts_stands_for_them_and_is_listed_without_what_is_in_them
         for where in ("s3://photos/parts", "s3://photos/parts/"):
             assert find_parts(where, open_s3=lambda: s3) == below
         assert client.asked == [("list_objects_v2", "parts/")] * 2
-        for where in (*below, "s3://photos/nothing"):
+        for where in below:
             assert find_parts(where, open_s3=lambda: s3) == [where]
+        with pytest.raises(SourceError, match="There is no part"):
+            find_parts("s3://photos/nothing", open_s3=lambda: s3)
         assert len(find_parts("s3://photos/many", open_s3=lambda: s3)) == 1_100
