@@ -111,7 +111,7 @@ def main() -> None:
         settings = read_settings(os.environ)
     except BadSetting as error:
         sys.exit(str(error))
-    from store import batch_output, library, lock, parts, places, release, sources
+    from store import batch_output, library, lock, part_place, parts, places, release, sources
     from ui.commands import Bundled, build, told
     from ui.model_command import model_commands
     from ui.release_command import release_commands
@@ -124,8 +124,8 @@ def main() -> None:
         origins=sources.origins,
         build_release=release.build_release,
         open_release=release.open_release,
-        read_manifest=release.read_manifest,
         find_parts=parts.find_parts,
+        part_place=part_place.part_place,
         open_part=parts.open_part,
         read_outputs=batch_output.read_outputs,
         open_place=places.open_place,

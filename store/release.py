@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from search.errors import ReleaseDamaged, SourceError, shown
+from search.errors import ReleaseDamaged, SourceError, StoreUnavailable, shown
 from search.types import Release
 from store import manifest as collection_manifest
 from store.files import disk_errors, write_durably
@@ -63,7 +63,7 @@ def build_release(
             finally:
                 packed.unlink(missing_ok=True)
         else:
-            staged.replace(out)
+            _appear(staged, out)
         return said
     finally:
         shutil.rmtree(staged, ignore_errors=True)
@@ -185,12 +185,19 @@ def check_release(folder: Path) -> Release:
 
 def read_manifest(folder: Path) -> Release:
     """As the manifest says; no file beside it is looked at. Raises: ReleaseDamaged."""
-    said = f"{shown(folder.name)} is no release, or is damaged: its {MANIFEST}"
     try:
         with (folder / MANIFEST).open("rb") as file:
-            data = file.read(_MOST_MANIFEST_BYTES + 1)
-        if len(data) > _MOST_MANIFEST_BYTES:
-            raise ReleaseDamaged(f"{said} has more than {_MOST_MANIFEST_BYTES // 2**20} MB, the limit.")
+            return parse_manifest(file.read(_MOST_MANIFEST_BYTES + 1), folder)
+    except OSError as error:
+        raise ReleaseDamaged(f"{_no_release(folder)} can't be read.") from error
+
+
+def parse_manifest(data: bytes, folder: Path) -> Release:
+    """`folder`: where the release is or will be. Raises: ReleaseDamaged."""
+    said = _no_release(folder)
+    if len(data) > _MOST_MANIFEST_BYTES:
+        raise ReleaseDamaged(f"{said} has more than {_MOST_MANIFEST_BYTES // 2**20} MB, the limit.")
+    try:
         told = json.loads(data)
         if told["format"] != FORMAT:
             raise ReleaseDamaged(f"{said} is not of format {FORMAT}: update Sightline.")
@@ -198,8 +205,12 @@ def read_manifest(folder: Path) -> Release:
             if not is_plain(name) or set(known) != {"sha256", "bytes"}:
                 raise ValueError(name)
         return _release(folder, told)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ReleaseDamaged(f"{said} can't be read.") from error
+
+
+def _no_release(folder: Path) -> str:
+    return f"{shown(folder.name)} is no release, or is damaged: its {MANIFEST}"
 
 
 def _release(folder: Path, told: Mapping[str, Any]) -> Release:
@@ -229,6 +240,14 @@ def _told(path: Path) -> dict[str, object]:
     with path.open("rb", buffering=0) as file:
         digest = hashlib.file_digest(file, "sha256")
         return {"sha256": digest.hexdigest(), "bytes": file.tell()}
+
+
+def _appear(staged: Path, out: Path) -> None:
+    try:
+        staged.replace(out)
+    except OSError as error:
+        _check_out(out)  # another process may have made it meanwhile
+        raise StoreUnavailable(f"{out} can't be written: {error.strerror}.") from error
 
 
 def _check_out(out: Path) -> None:

@@ -38,13 +38,14 @@ def is_plain(name: str) -> bool:
 
 
 def pack(folder: Path, names: Sequence[str], out: Path) -> None:
-    """Regular files only, in the order of their names, of nobody, from 1970, under a header without name or time."""
+    """Regular files only, those at the top first, each in the order of names, of nobody, from 1970, under a header
+    without name or time."""
     with disk_errors("the release"), out.open("xb") as file:
         with (
             gzip.GzipFile(filename="", mode="wb", compresslevel=_LEVEL, fileobj=file, mtime=0) as squeezed,
             tarfile.open(fileobj=squeezed, mode="w|", format=tarfile.GNU_FORMAT) as tar,
         ):
-            for name in sorted(names):
+            for name in sorted(names, key=lambda name: ("/" in name, name)):
                 member = tarfile.TarInfo(name)
                 member.size, member.mode = (folder / name).stat().st_size, 0o644
                 with (folder / name).open("rb") as content:
@@ -63,6 +64,19 @@ def unpack(archive: Path, into: Path, *, limits: Limits = Limits()) -> None:
         raise ReleaseDamaged(
             f"{shown(archive.name)} is no .tar.gz that can be read to its end: fetch it again."
         ) from error
+
+
+def first_file(head: BinaryIO, *, called: str) -> tuple[str, bytes] | None:
+    """Its name and bytes; None where the head of the archive ends before they do. Raises: ReleaseDamaged."""
+    try:
+        with gzip.GzipFile(fileobj=head) as stream:
+            inside = _Stream(stream, Limits().ratio_from_bytes, called)
+            name, size, kind = _member(inside.read(_BLOCK), called)
+            return (name, b"".join(inside.chunks(size))[:size]) if kind in _FILE else (name, b"")
+    except EOFError:
+        return None
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise ReleaseDamaged(f"{called} is no .tar.gz: take it away.") from error
 
 
 class _Stream:

@@ -114,7 +114,7 @@ def build(
         ] = None,
         prune: Annotated[bool, typer.Option("--prune", help="Remove what is no longer there.")] = False,
         part: Annotated[str | None, typer.Option(metavar="I/N", help="Only that share, as a part in --out.")] = None,
-        out: Annotated[str | None, typer.Option(metavar="FOLDER", help="Where the part is written.")] = None,
+        out: Annotated[str | None, typer.Option(metavar="FOLDER|s3://…", help="Where the part is kept.")] = None,
     ) -> None:
         """Add images, which stay where they are, to a collection.
 
@@ -124,6 +124,7 @@ def build(
         python app.py index ~/photos --prune
         python app.py index s3://my-bucket/photos
         python app.py index ~/photos --part 1/4 --out parts
+        python app.py index s3://my-bucket/photos --part 1/4 --out s3://my-bucket/parts
 
         What is unchanged is skipped, what was moved is recognised, and images can be found while the rest is read.
         Ctrl-C stops; the same command goes on. Where the page is being served, it does the work and this shows it.
@@ -136,7 +137,7 @@ def build(
 
             assert stores
             if part is None or out is None or prune or collection:
-                raise typer.BadParameter("--part I/N and --out FOLDER go together, without --collection and --prune.")
+                raise typer.BadParameter("--part I/N and --out go together, without --collection and --prune.")
             with told():
                 make_part(settings, join, stores, paths, read_share(part), out, model=model or settings.model)
             return

@@ -2,15 +2,16 @@
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from search.errors import BadQuery, SourceError, StoreBusy
+from search.errors import SourceError, StorageConflict, StoreBusy
 from search.indexing import index
 from search.made_from import Listing, MadeFrom, as_made_from, difference, list_of
 from search.share import Share, SharedSource
@@ -19,7 +20,7 @@ from ui.stores import Stores
 from ui.terminal import plain
 
 if TYPE_CHECKING:
-    from search.types import Collection, Encoder, Failure, Library, Source
+    from search.types import Collection, Encoder, Failure, Library, Release, Source
     from search.workspace import Workspace
     from ui.start import Join
 
@@ -56,31 +57,30 @@ class _Asked:
 def make_part(
     settings: Settings, join: "Join", stores: Stores, paths: Sequence[str], share: Share, out: str, *, model: str
 ) -> None:
-    """Takes no lock but that of its own unfinished folder, in which the same command goes on."""
-    if out.startswith("s3://"):
-        raise BadQuery("--out is a folder: write the part to one, and copy it to the bucket when it is done.")
+    """Takes no lock but that of its own unfinished folder in the data folder, where the same command goes on."""
     with closing(join(settings, write=False)) as workspace, workspace.encoders.using(model) as encoder:
         asked = _Asked(stores, paths, share, encoder, model, settings.max_image_mb)
-        done, work = Path(out) / asked.name, Path(out) / f".{asked.name}"
-        if not done.exists():
-            with closing(_opened(stores, work)) as library:
-                if not done.exists():  # another process may have made it until now
-                    _make(asked, workspace, library, work, done)
-                    shutil.rmtree(work, ignore_errors=True)
-                    return
-        _check_finished(asked, done)
-        shutil.rmtree(work, ignore_errors=True)  # of a process that was killed between the two
-        typer.echo(f"{plain(str(done))} is there already.")
+        place = stores.part_place(out, asked.name)
+        work = settings.data_dir / "parts" / f"{asked.name}-{place.key}"
+        there = place.find()
+        if there is None or work.exists():
+            with closing(_opened(stores, work, place.at)) as library:
+                there = place.find() or _made(asked, workspace, library, work, place)
+            shutil.rmtree(work)
+        if there is not None:
+            _check_finished(asked, there, place.at)
+            typer.echo(f"{plain(place.at)} is there already.")
 
 
-def _opened(stores: Stores, work: Path) -> "Library":
+def _opened(stores: Stores, work: Path, at: str) -> "Library":
     try:
         return stores.open_library(work)
     except StoreBusy as error:
-        raise StoreBusy(f"{plain(str(work))} is in use: another process is making this part.") from error
+        raise StoreBusy(f"{plain(at)} is being made by another process, in {plain(str(work))}.") from error
 
 
-def _make(asked: _Asked, workspace: "Workspace", library: "Library", work: Path, done: Path) -> None:
+def _made(asked: _Asked, workspace: "Workspace", library: "Library", work: Path, place: Any) -> "Release | None":
+    """Another process's part where that one was faster."""
     sources = asked.sources(uploads_dir=work / "uploads", keep=library.keep_upload)
     made_from = asked.made_from(sources)
     collection = _begun(asked, library, work, made_from)
@@ -88,23 +88,31 @@ def _make(asked: _Asked, workspace: "Workspace", library: "Library", work: Path,
     for source in shared:
         index(collection, asked.encoder, workspace.decoder, source, prune=True)
     failures = collection.failures()
-    asked.stores.build_release(
-        done,
-        name=asked.name,
-        model={"name": asked.model, "fingerprint": asked.encoder.fingerprint, "dim": asked.encoder.dim},
-        files={},
-        snapshot=lambda into: {
-            "name": "part",
-            "images": len(collection),
-            "thumbnails": collection.snapshot(into, model=asked.model),
-        },
-        told={
-            "part": {"number": asked.share.number, "of": asked.share.of},
-            "made_from": replace(made_from, images=_listed(shared)).to_json(),
-            "unusable": len(failures),
-        },
-    )
-    _tell(done, collection, failures)
+    told = {
+        "part": {"number": asked.share.number, "of": asked.share.of},
+        "made_from": replace(made_from, images=_listed(shared)).to_json(),
+        "unusable": len(failures),
+    }
+    try:
+        place.keep(
+            name=asked.name,
+            model={"name": asked.model, "fingerprint": asked.encoder.fingerprint, "dim": asked.encoder.dim},
+            snapshot=partial(_snapshot, collection, asked.model),
+            told=told,
+            work=work,
+        )
+    except (SourceError, StorageConflict):
+        there: Release | None = place.find()
+        if there is None:
+            raise
+        return there
+    _tell(place.at, collection, failures)
+    return None
+
+
+def _snapshot(collection: "Collection", model: str, into: Path) -> Mapping[str, object]:
+    thumbnails = collection.snapshot(into, model=model)
+    return {"name": collection.info.name, "images": len(collection), "thumbnails": thumbnails}
 
 
 def _begun(asked: _Asked, library: "Library", work: Path, made_from: MadeFrom) -> "Collection":
@@ -127,7 +135,7 @@ def _noted(note: Path) -> object:
         return None
 
 
-def _check_finished(asked: _Asked, done: Path) -> None:
+def _check_finished(asked: _Asked, there: "Release", at: str) -> None:
     """Raises: SourceError where what is there was made of something else."""
     sources = asked.sources(uploads_dir=Path(), keep=_kept_nowhere)
     shared = [SharedSource(source, asked.share) for source in sources if source.name != _UNPACKED]
@@ -135,9 +143,8 @@ def _check_finished(asked: _Asked, done: Path) -> None:
         for _ in source.files():
             pass
     now = replace(asked.made_from(sources), images=_listed(shared))
-    there = asked.stores.read_manifest(done)
     if trouble := _trouble(asked, there.told.get("made_from"), there.fingerprint, now):
-        raise SourceError(f"{plain(str(done))} is there already{trouble}: {_ANEW}")
+        raise SourceError(f"{plain(at)} is there already{trouble}: {_ANEW}")
 
 
 def _kept_nowhere(data: bytes, suffix: str) -> str:
@@ -159,7 +166,7 @@ def _listed(shared: Sequence[SharedSource]) -> Listing:
     return list_of({uri: size for one in shared if one.name != _UNPACKED for uri, size in one.listed.items()})
 
 
-def _tell(done: Path, collection: "Collection", failures: "Sequence[Failure]") -> None:
-    typer.echo(f"{plain(str(done))}: {len(collection):,} images, {len(failures):,} unusable.")
+def _tell(at: str, collection: "Collection", failures: "Sequence[Failure]") -> None:
+    typer.echo(f"{plain(at)}: {len(collection):,} images, {len(failures):,} unusable.")
     for failure in failures[:_TOLD]:
         typer.echo(f"  {plain(failure.uri)}: {plain(failure.message)}", err=True)

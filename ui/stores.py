@@ -19,8 +19,8 @@ class Stores:
     origins: "Callable[[Sequence[Source]], list[str]]"
     build_release: Callable[..., Any]
     open_release: "Callable[..., Release]"
-    read_manifest: "Callable[[Path], Release]"
     find_parts: Callable[[str], list[str]]
+    part_place: Callable[[str, str], Any]
     open_part: "Callable[[Path], Collection]"
     read_outputs: Callable[[str], Iterator[tuple[str, Callable[[], bytes]]]]
     open_place: Callable[..., Any]

@@ -26,9 +26,10 @@ from settings import Settings
 from store.batch_output import read_outputs
 from store.library import open_library
 from store.lock import read_holder
+from store.part_place import part_place
 from store.parts import find_parts, open_part
 from store.places import open_place
-from store.release import build_release, open_release, read_manifest
+from store.release import build_release, open_release
 from store.sources import open_sources, origins
 from store.vectors import checksum
 from tests.contract.served import picture
@@ -43,8 +44,8 @@ STORES = Stores(
     origins=origins,
     build_release=build_release,
     open_release=open_release,
-    read_manifest=read_manifest,
     find_parts=find_parts,
+    part_place=part_place,
     open_part=open_part,
     read_outputs=read_outputs,
     open_place=open_place,

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from shutil import copyfile, copytree, make_archive
@@ -14,10 +14,12 @@ import pytest
 from app import join
 from search.errors import DiskFull, SourceError, StoreBusy
 from search.share import Share
+from search.types import Release
 from settings import Settings
 from store.library import open_library
+from store.part_place import PartPlace, part_place
 from store.parts import find_parts, open_part
-from store.release import build_release, open_release, read_manifest
+from store.release import build_release, open_release
 from store.sources import open_sources, origins
 from tests.contract.test_parts import ROOT, drawn, run
 from ui.parts_command import make_part
@@ -30,8 +32,8 @@ STORES = Stores(
     origins=origins,
     build_release=build_release,
     open_release=open_release,
-    read_manifest=read_manifest,
     find_parts=find_parts,
+    part_place=part_place,
     open_part=open_part,
     read_outputs=lambda where: iter(()),
     open_place=lambda place: None,
@@ -151,27 +153,46 @@ def make(images: Path, out: Path, *, settings: Settings, stores: Stores = STORES
 
 @pytest.fixture
 def unfinished(images: Path, tmp_path: Path) -> Path:
-    """A folder whose part was begun and not built."""
+    """A folder for a part that was begun and not built."""
 
-    def full(*_: object, **__: object) -> None:
-        raise DiskFull("The disk is full.")
+    @dataclass(frozen=True, slots=True)
+    class Full:
+        at: str
+        key: str
+
+        def find(self) -> None:
+            return None
+
+        def keep(self, **told: object) -> None:
+            raise DiskFull("The disk is full.")
+
+    def full(out: str, name: str) -> Full:
+        there = part_place(out, name)
+        return Full(there.at, there.key)
 
     settings = Settings(data_dir=tmp_path / "data")
     with pytest.raises(DiskFull):
-        make(images, tmp_path / "parts", settings=settings, stores=replace(STORES, build_release=full))
+        make(images, tmp_path / "parts", settings=settings, stores=replace(STORES, part_place=full))
     return tmp_path / "parts"
+
+
+def works(data_dir: Path) -> list[Path]:
+    """Unfinished folders."""
+    return sorted((data_dir / "parts").iterdir())
 
 
 def test_a_run_that_broke_off_goes_on(images: Path, unfinished: Path, tmp_path: Path) -> None:
     make(images, unfinished, settings=Settings(data_dir=tmp_path / "data"))
     assert sorted(path.name for path in unfinished.iterdir()) == ["part-0001-of-0001"]
+    assert works(tmp_path / "data") == []
 
 
 def test_a_run_that_broke_off_does_not_go_on_with_other_folders(images: Path, unfinished: Path, tmp_path: Path) -> None:
+    (work,) = works(tmp_path / "data")
     with pytest.raises(SourceError) as refused:
         make(images / "1", unfinished, settings=Settings(data_dir=tmp_path / "data"))
     assert str(refused.value) == (
-        f"{unfinished / '.part-0001-of-0001'} was begun, but it was made of photos/ and not of 1/: take it away to "
+        f"{work} was begun, but it was made of photos/ and not of 1/: take it away to "
         "make it anew, or name another --out."
     )
 
@@ -184,16 +205,59 @@ def test_a_run_that_broke_off_does_not_go_on_with_another_limit(images: Path, un
 def test_a_run_that_broke_off_does_not_go_on_with_another_model(
     images: Path, unfinished: Path, other_model: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(SourceError, match="part-0001-of-0001 was begun, but it was embedded by another model: take"):
+    with pytest.raises(
+        SourceError, match=r"part-0001-of-0001-[0-9a-f]{16} was begun, but it was embedded by another model: take"
+    ):
         make(images, unfinished, settings=Settings(data_dir=tmp_path / "data"), model=str(other_model))
 
 
 def test_a_part_that_is_being_made_is_left_to_its_process(images: Path, tmp_path: Path) -> None:
-    work = tmp_path / ".part-0001-of-0001"
-    work.mkdir()
+    place = part_place(str(tmp_path), "part-0001-of-0001")
+    work = tmp_path / "data" / "parts" / f"part-0001-of-0001-{place.key}"
     with closing(open_library(work)), pytest.raises(StoreBusy) as busy:
         make(images, tmp_path, settings=Settings(data_dir=tmp_path / "data"))
-    assert str(busy.value) == f"{work} is in use: another process is making this part."
+    assert str(busy.value) == f"{place.at} is being made by another process, in {work}."
+
+
+def test_a_process_that_is_faster_made_the_part(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On another machine, whose unfinished folder is another."""
+    out = tmp_path / "parts"
+
+    def overtaken(out: str, name: str) -> Overtaken:
+        return Overtaken(
+            part_place(out, name), lambda: make(images, Path(out), settings=Settings(data_dir=tmp_path / "faster"))
+        )
+
+    make(images, out, settings=Settings(data_dir=tmp_path / "data"), stores=replace(STORES, part_place=overtaken))
+    at = out / "part-0001-of-0001"
+    assert capsys.readouterr().out.splitlines() == [f"{at}: {COUNT} images, 1 unusable.", f"{at} is there already."]
+    assert list(out.iterdir()) == [at]
+    assert works(tmp_path / "data") == []
+
+
+@dataclass(frozen=True, slots=True)
+class Overtaken:
+    """A place where another process keeps its part just before this one does."""
+
+    place: PartPlace
+    overtake: Callable[[], None]
+
+    @property
+    def at(self) -> str:
+        return self.place.at
+
+    @property
+    def key(self) -> str:
+        return self.place.key
+
+    def find(self) -> Release | None:
+        return self.place.find()
+
+    def keep(self, **told: Any) -> None:
+        self.overtake()
+        self.place.keep(**told)
 
 
 def test_what_is_gone_since_a_run_broke_off_is_not_in_the_part(images: Path, unfinished: Path, tmp_path: Path) -> None:
@@ -213,12 +277,6 @@ def test_archives_are_told_apart_by_their_bytes(images: Path, tmp_path: Path) ->
     go(str(tmp_path / "one" / "photos.zip"), *rest)
     assert go(str(tmp_path / "one" / "photos.zip"), *rest).endswith("is there already.\n")
     assert "but it was made of photos.zip (sha256 " in go(str(tmp_path / "two" / "photos.zip"), *rest, code=1)
-
-
-def test_a_part_is_not_written_to_a_folder_named_like_a_bucket(images: Path, tmp_path: Path) -> None:
-    said = run("index", str(images), "--part", "1/4", "--out", "s3://bucket/x", data_dir=tmp_path, code=1)
-    assert said == "--out is a folder: write the part to one, and copy it to the bucket when it is done.\n"
-    assert not (ROOT / "s3:").exists()
 
 
 @pytest.mark.parametrize("share", ["0/4", "5/4", "1", "a/b", "1/0", "1/1000000"])

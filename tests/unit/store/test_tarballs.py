@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from search.errors import ReleaseDamaged
-from store.tarballs import Limits, is_plain, pack, unpack
+from store.tarballs import Limits, first_file, is_plain, pack, unpack
 
 FILES = {"manifest.json": b"{}", "model/visual/model.onnx": b"weights" * 1000, "empty": b""}
 
@@ -46,6 +46,20 @@ def test_equal_files_make_equal_bytes_whatever_their_times_and_order(tmp_path: P
     pack(one, [*FILES], tmp_path / "one.tar.gz")
     pack(other, [*reversed(FILES)], tmp_path / "other.tar.gz")
     assert (tmp_path / "one.tar.gz").read_bytes() == (tmp_path / "other.tar.gz").read_bytes()
+
+
+def test_the_first_file_is_read_from_a_head(tmp_path: Path) -> None:
+    pack(folder_of({"a/x": bytes(2**20), "z.json": b"{}"}, tmp_path / "in"), ["a/x", "z.json"], tmp_path / "a.tar.gz")
+    head = (tmp_path / "a.tar.gz").read_bytes()[:1_000]
+    assert first_file(io.BytesIO(head), called="a") == ("z.json", b"{}")
+    assert first_file(io.BytesIO(head[:20]), called="a") is None
+
+
+def test_the_head_of_something_else_is_refused() -> None:
+    with pytest.raises(ReleaseDamaged, match=r"a is no \.tar\.gz"):
+        first_file(io.BytesIO(b"no archive"), called="a")
+    with pytest.raises(ReleaseDamaged, match="no tar archive"):
+        first_file(io.BytesIO(gzip.compress(b"x" * 1024)), called="a")
 
 
 def test_what_was_packed_comes_out_as_it_was(tmp_path: Path) -> None:
