@@ -1,6 +1,7 @@
 """Parts that came from elsewhere: where several lie, and one to be read; nothing that its files say is trusted."""
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,9 +14,11 @@ from store.library import open_folder
 from store.release import MANIFEST, PACKED
 from store.s3 import S3, connect, is_address, parse_address
 
+_PART = re.compile(r"part-\d+-of-\d+(/|\.tar\.gz)")
+
 
 def find_parts(where: str, *, open_s3: Callable[[], S3] = connect) -> list[str]:
-    """`where` itself where it is a part; else those directly below it, folders and archives, by name.
+    """`where` itself where it is a part; else those directly below it, by the names that `index --part` gives them.
 
     Raises: SourceError where there is none, StorageError.
     """
@@ -24,7 +27,7 @@ def find_parts(where: str, *, open_s3: Callable[[], S3] = connect) -> list[str]:
     names = list(open_s3().names(parse_address(where)) if is_address(where) else _names(Path(where).expanduser()))
     if MANIFEST in names:
         return [where]
-    below = sorted(name.rstrip("/") for name in names if name.endswith(("/", *PACKED)) and not name.startswith("."))
+    below = sorted(name.rstrip("/") for name in names if _PART.fullmatch(name))
     if not below:
         raise SourceError(
             "There is no part: name parts or a folder of them, or for what a batch job wrote --source s3://… too."

@@ -115,7 +115,7 @@ def _keep_unusable(target: Collection, part: Part) -> None:
 def _tell_unusable(parts: Sequence[Part]) -> None:
     failures = [failure for part in parts for failure in part.unusable or ()]
     if count := sum(part.unusable_count for part in parts):
-        typer.echo(f"{count:,} files were unusable{':' if failures else '.'}")
+        typer.echo(f"{count:,} {'file was' if count == 1 else 'files were'} unusable{':' if failures else '.'}")
     for failure in failures[:_NAMED]:
         typer.echo(f"  {plain(failure.uri)}: {plain(failure.message)}", err=True)
     if failures and count > _NAMED:

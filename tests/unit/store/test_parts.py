@@ -15,6 +15,7 @@ FILES = (
     "parts/part-0001-of-0002.tar.gz",
     "parts/.part-0003-of-0003/manifest.json",
     "parts/notes.txt",
+    "parts/logs/manifest.json",
     "parts-of-others/part-0001-of-0001/manifest.json",
 )
 
@@ -43,7 +44,7 @@ def test_a_prefix_of_parts_stands_for_them_and_is_listed_without_what_is_in_them
         for name in FILES:
             s3.put(Address(BUCKET, name), b"")
         for number in range(1_100):
-            s3.put(Address(BUCKET, f"many/part-{number:04}/manifest.json"), b"")
+            s3.put(Address(BUCKET, f"many/part-{number:04}-of-1100/manifest.json"), b"")
         below = [f"s3://photos/parts/{name}" for name in ("part-0001-of-0002.tar.gz", "part-0002-of-0002")]
         client.asked.clear()
         for where in ("s3://photos/parts", "s3://photos/parts/"):
