@@ -125,6 +125,28 @@ def test_all_that_is_done_with_a_selection_is_in_sight_on_a_phone(page: Page, ad
         expect(action).to_be_in_viewport(ratio=1)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [{"viewport": {"width": width, "height": 900}} for width in (620, 768, 1024, 1440)],
+    ids=["620", "768", "1024", "1440"],
+)
+def test_what_is_done_with_a_selection_is_in_sight_at_every_width(page: Page, address: str) -> None:
+    page.goto(f"{address}?q=red")
+    pictures(page).first.focus()
+    page.keyboard.press("x")
+    bar = page.get_by_role("region", name="Selection")
+    for action in bar.get_by_role("button").all():
+        expect(action).to_be_in_viewport(ratio=1)
+    if page.viewport_size and page.viewport_size["width"] >= 1024:  # below, the detail lies over all else
+        picture(page, "red square").click()
+        page.get_by_role("complementary", name="Image").get_by_role("heading", level=3).first.wait_for()
+        panel, place = page.locator("#detail").bounding_box(), bar.bounding_box()
+        assert panel is not None
+        assert place is not None
+        assert place["x"] >= 0
+        assert place["x"] + place["width"] <= panel["x"]
+
+
 def test_the_tab_key_reaches_what_can_be_done_with_an_image(page: Page, address: str) -> None:
     page.goto(f"{address}?q=red")
     expect_first(page, "red square")
