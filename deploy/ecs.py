@@ -85,11 +85,8 @@ def down(config: Config, aws: Aws, say: Say, ask: Ask, *, wait: Wait) -> None:
     name = config.deploy.name
     if not ask(f"This ends the service {name} in {config.deploy.region} and removes its load balancer and log.", name):
         raise Refused("Nothing was removed.")
-    mine = (stack_name(config), network_name(config))
-    was_there = any(stacks.status(stack, aws) for stack in mine)
-    for stack in mine:
-        stacks.delete(stack, aws, say, wait)
-    say("The service is gone." if was_there else f"There is no service {name} in {config.deploy.region}.")
+    removed = [stacks.delete(stack, aws, say, wait) for stack in (stack_name(config), network_name(config))]
+    say("The service is gone." if any(removed) else f"There is no service {name} in {config.deploy.region}.")
     if kept := base.find(config, aws):
         history.close(kept.bucket, TARGET, aws)
         prices.tell_what_stays(kept.repository, kept.bucket, config.deploy.region, aws, say)

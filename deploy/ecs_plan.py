@@ -31,6 +31,7 @@ def tell(config: Config, account: str, aws: Aws, say: stacks.Say, wait: stacks.W
         address, missing = release.compare(config.release, made.bucket, aws)
         say(f"Release: {address}, {len(missing)} files would be uploaded.")
     if not network:
+        stacks.refuse_anothers(stack_name(config), aws)
         stack_plan.tell_new(stack_name(config), stacks.template("service"), say)
         return
     uri = f"{made.repository}@{digest}" if digest else f"{made.repository}:{config.image.tag}"

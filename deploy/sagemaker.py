@@ -101,12 +101,12 @@ def down(config: Config, aws: Aws, say: Say, ask: Ask, *, wait: Wait) -> None:
     name = config.deploy.name
     if not ask(f"This ends the endpoint {name} in {config.deploy.region} and removes its models and alarms.", name):
         raise Refused("Nothing was removed.")
-    was_there = endpoint.find(name, aws) is not None or stacks.status(stack_name(config), aws) != stacks.NOT_THERE
+    was_there = endpoint.find(name, aws) is not None
     guards.unscale(name, aws)
     trial.remove(name, aws, say, wait)
     endpoint.remove(name, aws, say, wait)
     guards.remove(name, aws, say, keep=frozenset())
-    stacks.delete(stack_name(config), aws, say, wait)
+    was_there = stacks.delete(stack_name(config), aws, say, wait) or was_there
     say("The endpoint is gone." if was_there else f"There is no endpoint {name} in {config.deploy.region}.")
     for job in batch.under_way(name, aws):
         say(f"Transform job {job} goes on, and costs until it ends: stop it in the console if it is not wanted.")

@@ -10,6 +10,7 @@ Aws = Callable[[str], Any]
 
 
 def tell(stack: str, body: str, wanted: dict[str, str], aws: Aws, say: stacks.Say, wait: stacks.Wait) -> None:
+    stacks.refuse_anothers(stack, aws)
     state = stacks.status(stack, aws)
     if state == stacks.NOT_THERE:
         tell_new(stack, body, say)

@@ -17,6 +17,7 @@ POLL_S = 5.0
 LONGEST_S = 3_600.0
 LONGEST_TO_BEGIN_S = 60.0
 NOT_THERE = ""
+OURS = "Sightline"  # in the description of every template
 STILLBORN = ("CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED")
 
 Say = Callable[[str], None]
@@ -50,6 +51,24 @@ def template(name: str) -> str:
     return (TEMPLATES / f"{name}.yaml").read_text(encoding="utf-8")
 
 
+def refuse_anothers(stack: str, aws: Aws) -> None:
+    """An update of somebody else's would replace all that is in it. Raises: Refused."""
+    found = describe(stack, aws)
+    if found and not _is_ours(found):
+        raise Refused(
+            f"There is a stack {stack} that is not Sightline's ({found.get('Description') or 'without a description'}):"
+            " it was left alone; choose another [deploy] name."
+        )
+
+
+def _is_ours(found: dict[str, Any]) -> bool:
+    """By its template's description, or where AWS tells none, by a parameter; one that was only proposed is empty."""
+    if "Description" in found:
+        return OURS in found["Description"]
+    named = {entry["ParameterKey"] for entry in found.get("Parameters", [])}
+    return "Name" in named or found["StackStatus"] == "REVIEW_IN_PROGRESS"
+
+
 def describe(stack: str, aws: Aws) -> dict[str, Any] | None:
     try:
         found: dict[str, Any] = aws("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
@@ -66,8 +85,10 @@ def status(stack: str, aws: Aws) -> str:
 
 
 def outputs(stack: str, aws: Aws) -> dict[str, str]:
-    """Empty where there is no such stack, or none that was ever finished."""
+    """Empty where there is no such stack of ours, or none that was ever finished."""
     found = describe(stack, aws) or {}
+    if not found or not _is_ours(found):
+        return {}
     return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
 
 
@@ -119,7 +140,8 @@ def _free(stack: str, aws: Aws, say: Say, ask: Ask, wait: Wait) -> None:
 
 
 def propose(stack: str, body: str, values: Mapping[str, str], aws: Aws, wait: Wait) -> ChangeSet | None:
-    """What would change; None where nothing would. Raises: StackFailed."""
+    """What would change; None where nothing would. Raises: StackFailed, Refused."""
+    refuse_anothers(stack, aws)
     is_new = status(stack, aws) in (NOT_THERE, "REVIEW_IN_PROGRESS")
     request = {
         "StackName": stack,
@@ -258,14 +280,17 @@ def _events(stack: str, aws: Aws) -> list[dict[str, Any]]:
     return events
 
 
-def delete(stack: str, aws: Aws, say: Say, wait: Wait) -> None:
-    """Waits first for what goes on already. Raises: StackFailed, Unfinished."""
+def delete(stack: str, aws: Aws, say: Say, wait: Wait) -> bool:
+    """Waits first for what goes on already; false where none of ours was there. Raises: StackFailed, Unfinished."""
+    if not (found := describe(stack, aws)) or not _is_ours(found):
+        return False
     if in_progress(state := status(stack, aws)):
         say(f"{stack}: {state} since an earlier run; waiting for its end.")
         state = follow(stack, aws, say, wait)
     if state == NOT_THERE:
-        return
+        return True
     before = _event_ids(stack, aws)
     aws("cloudformation").delete_stack(StackName=stack)
     if (state := follow(stack, aws, say, wait, before=before)) != NOT_THERE:
         raise StackFailed(f"{stack} could not be removed and is {state}. {in_order(failures(stack, aws))}")
+    return True

@@ -47,6 +47,7 @@ def refusal(operation: str, code: str, message: str = "") -> ClientError:
 class Stack:
     status: str
     template: str = ""
+    description: str = "Of Sightline"
     parameters: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)  # newest first, as AWS gives them
@@ -167,6 +168,7 @@ class FakeAws:
             "Stacks": [
                 {
                     "StackStatus": stack.status,
+                    "Description": stack.description,
                     "Outputs": [{"OutputKey": k, "OutputValue": v} for k, v in stack.outputs.items()],
                     "Parameters": [{"ParameterKey": k, "ParameterValue": v} for k, v in stack.parameters.items()],
                 }

@@ -504,6 +504,41 @@ def test_a_question_that_is_not_answered_leaves_no_change_set(session: Session, 
     assert session.aws.stacks == {}
 
 
+@pytest.mark.parametrize("name", ["sightline-base", "sightline-network", "sightline-ecs"])
+@pytest.mark.parametrize("verb", ["plan", "up"])
+def test_a_stack_of_somebody_else_is_never_changed(session: Session, name: str, verb: str) -> None:
+    theirs = Stack("UPDATE_COMPLETE", "theirs", description="The shop's database")
+    session.aws.stacks[name] = theirs
+    with pytest.raises(
+        Refused, match=rf"^There is a stack {name} that is not Sightline's \(The shop's database\): it was"
+    ):
+        getattr(session, verb)()
+    assert (theirs.status, theirs.template) == ("UPDATE_COMPLETE", "theirs")
+
+
+def test_without_a_description_a_stack_is_known_by_its_parameters() -> None:
+    aws = FakeAws()
+
+    def described(StackName: str) -> dict[str, Any]:
+        name = [{"ParameterKey": "Name", "ParameterValue": "sightline"}] if StackName == "ours" else []
+        return {"Stacks": [{"StackStatus": "CREATE_COMPLETE", "Parameters": name}]}
+
+    aws.cloudformation_describe_stacks = described  # type: ignore[method-assign]
+    stacks.refuse_anothers("ours", aws)
+    with pytest.raises(Refused, match=r"a stack theirs that is not Sightline's \(without a description\)"):
+        stacks.refuse_anothers("theirs", aws)
+
+
+def test_down_leaves_a_network_that_is_called_as_its_own_would_be(session: Session) -> None:
+    session.aws.stacks["sightline-network"] = Stack("CREATE_COMPLETE", "theirs", description="Of the shop")
+    subnets = ["subnet-0a1b2c3d", "subnet-0a1b2c3e"]
+    given = {"vpc_id": "vpc-0a1b2c3d", "load_balancer_subnets": subnets, "task_subnets": subnets}
+    session.up(ecs=given)
+    session.down()
+    assert sorted(session.aws.stacks) == ["sightline-base", "sightline-network"]
+    assert [request["StackName"] for request in session.sent("delete_stack")] == ["sightline-ecs"]
+
+
 def test_down_removes_service_and_network_and_says_what_stays(running: Session) -> None:
     running.down()
     assert list(running.aws.stacks) == ["sightline-base"]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from cfnlint.decode import cfn_yaml
 
-from deploy import sagemaker_values
+from deploy import sagemaker_values, stacks
 from deploy.config import checked, read_config
 from deploy.ecs_values import network_values, values
 from tests.unit.deploy.test_config import document
@@ -41,6 +41,11 @@ def test_cfn_lint_finds_nothing(template: Path) -> None:
     command = [str(Path(sys.executable).with_name("cfn-lint")), str(template), "--regions", "eu-central-1", "us-east-1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.stdout + done.stderr, done.returncode) == ("", 0)
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
+def test_a_template_is_known_as_ours_by_its_description(template: Path) -> None:
+    assert stacks.OURS in plain(template)["Description"]
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
