@@ -1,5 +1,6 @@
 """A Batch Transform job: a bucket's pictures through the same image, its output for `import`."""
 
+import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -65,6 +66,10 @@ def check(config: Config, batch: Batch, bucket: str) -> None:
                 f"{uri}: the endpoint's role may not reach it; add {held!r} to [sagemaker] batch_buckets, or use"
                 f" s3://{bucket}/batch/…."
             )
+    if not batch.source.endswith(".manifest") and f"{batch.out.rstrip('/')}/".startswith(batch.source):
+        raise BadConfig(f"{batch.out} is below {batch.source}: expected another place, or the next job embeds it, too.")
+    if not re.fullmatch(r"ml\.[a-z0-9-]+\.[a-z0-9]+", batch.instance_type):
+        raise BadConfig(f"--instance-type {batch.instance_type}: expected an instance such as ml.c7i.large.")
     given = config.release.path or config.release.uri
     if given and not given.endswith(
         ".tar.gz"

@@ -8,7 +8,16 @@ from botocore.exceptions import ClientError
 
 from deploy.clients import DENIED, EXPIRED, THROTTLED, code_of
 from deploy.errors import DeployError, Refused, StackFailed, Unfinished
-from deploy.sagemaker_requests import Request, Wanted, alarm_names, container, endpoint, endpoint_config, model
+from deploy.sagemaker_requests import (
+    Request,
+    Wanted,
+    alarm_names,
+    container,
+    endpoint,
+    endpoint_config,
+    is_ours,
+    model,
+)
 
 POLL_S = 15.0
 LONGEST_S = 3 * 3_600.0
@@ -151,6 +160,18 @@ def remove(name: str, aws: Aws, say: Say, wait: Wait) -> None:
     if (left := follow(name, aws, say, wait, after=seen(found))) is not None:
         raise StackFailed(f"{name} could not be removed and is {left['EndpointStatus']}: run the same command again.")
     say(f"Endpoint {name}: removed.")
+
+
+def refuse_anothers(name: str, aws: Aws, *, of: str = "") -> None:
+    """An endpoint of ours runs on a configuration of ours, whose name says so. `of`: the deployment, where the name is
+    another. Raises: Refused.
+    """
+    runs = (find(name, aws) or {}).get("EndpointConfigName", "")
+    if runs and not is_ours(runs, of or name):
+        raise Refused(
+            f"There is an endpoint {name} on {runs}, which this command did not make: it was left alone. Choose another"
+            f" [deploy] name; if the endpoint is the deployment's own, give it back a configuration {of or name}-…."
+        )
 
 
 def seen(found: dict[str, Any] | None) -> tuple[str, str]:

@@ -29,6 +29,7 @@ def plan(config: Config, aws: Aws, say: Say, ask: Ask, *, wait: Wait) -> None:
 
 def up(config: Config, aws: Aws, say: Say, ask: Ask, *, wait: Wait, run: image.Run, smoke: Smoke) -> None:
     check_account(config.deploy, aws)
+    endpoint.refuse_anothers(config.deploy.name, aws)
     made = base.make(config, aws, say, ask, wait)
     history.read(made.bucket, TARGET, aws)  # a damaged one is found before anything else changes
     base.bring(stack_name(config), stacks.template(TARGET), values(config, made.bucket), aws, say, ask, wait)
@@ -54,6 +55,7 @@ def update(config: Config, aws: Aws, say: Say, ask: Ask, *, wait: Wait, run: ima
 def rollback(config: Config, aws: Aws, say: Say, ask: Ask, *, wait: Wait, run: image.Run, smoke: Smoke) -> None:
     check_account(config.deploy, aws)
     bucket, name = base.there(config, aws).bucket, config.deploy.name
+    endpoint.refuse_anothers(name, aws)
     found = endpoint.follow(name, aws, say, wait)
     if found is None:
         raise Refused(f"There is no endpoint {name} in {config.deploy.region}: run `up` first.")
@@ -99,6 +101,8 @@ def down(config: Config, aws: Aws, say: Say, ask: Ask, *, wait: Wait) -> None:
     """Never the bucket, never the images."""
     check_account(config.deploy, aws)
     name = config.deploy.name
+    endpoint.refuse_anothers(name, aws)
+    endpoint.refuse_anothers(trial.name_of(name), aws, of=name)
     if not ask(f"This ends the endpoint {name} in {config.deploy.region} and removes its models and alarms.", name):
         raise Refused("Nothing was removed.")
     was_there = endpoint.find(name, aws) is not None

@@ -34,6 +34,7 @@ def tell(config: Config, account: str, aws: Aws, say: stacks.Say, wait: stacks.W
 def _tell_endpoint(config: Config, wanted: Wanted | None, aws: Aws, say: stacks.Say) -> None:
     """`wanted`: None where image or role are not there, so that the configuration has no name yet."""
     name = config.deploy.name
+    endpoint.refuse_anothers(name, aws)
     found = endpoint.find(name, aws)
     if found is None:
         say(f"Endpoint {name} is not there and would be made, {capacity(section(config))}.")

@@ -24,6 +24,7 @@ def run(wanted: Wanted, aws: Aws, say: Say, wait: Wait, smoke: Callable[[str], N
     Raises: Refused, SmokeFailed, StackFailed, Unfinished.
     """
     name, one = name_of(wanted.name), replace(wanted, section=replace(wanted.section, min_instances=1))
+    endpoint.refuse_anothers(name, aws, of=wanted.name)
     remove(wanted.name, aws, say, wait)
     endpoint.make_config(one, aws, say, wait)
     try:

@@ -135,6 +135,17 @@ def test_the_deployments_own_bucket_is_reached_below_batch() -> None:
     batch.check(configured(), Batch("s3://b/batch/in/", "s3://b/batch/out", "ml.c7i.large"), "b")
 
 
+@pytest.mark.parametrize("out", ["s3://photos/2024/embedded", "s3://photos/2024", "s3://photos/2024/"])
+def test_an_output_that_the_next_job_would_read_is_refused(out: str) -> None:
+    with pytest.raises(BadConfig, match=r"is below s3://photos/2024/: expected another place, or the next job embeds"):
+        batch.check(configured(), replace(JOB, out=out), "b")
+
+
+def test_an_instance_that_is_none_is_refused() -> None:
+    with pytest.raises(BadConfig, match=r"^--instance-type c7i\.large: expected an instance such as ml\.c7i\.large\.$"):
+        batch.check(configured(), replace(JOB, instance_type="c7i.large"), "b")
+
+
 def test_a_release_in_a_folder_is_refused() -> None:
     with pytest.raises(BadConfig, match=r"expected a model\.tar\.gz, all that Batch Transform takes"):
         batch.check(configured(release={"uri": "s3://photos/releases/1"}), JOB, "b")

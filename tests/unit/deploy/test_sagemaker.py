@@ -480,8 +480,9 @@ def test_throttling_while_waiting_is_no_failure(running: Session) -> None:
     calls = [0]
 
     def throttled(EndpointName: str) -> dict[str, Any]:
-        calls[0] += 1
-        if calls[0] in (3, 4):
+        assert running.aws.endpoint is not None
+        if running.aws.endpoint["EndpointStatus"] == "Updating" and calls[0] < 2:
+            calls[0] += 1
             raise ClientError(
                 {"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, "DescribeEndpoint"
             )
@@ -489,6 +490,7 @@ def test_throttling_while_waiting_is_no_failure(running: Session) -> None:
 
     running.aws.sagemaker_describe_endpoint = throttled  # type: ignore[method-assign]
     running.update("b")
+    assert calls == [2]
     assert running.good()[-1] == running.runs
 
 
@@ -588,6 +590,23 @@ def test_down_waits_for_a_stack_that_an_earlier_run_changes(running: Session) ->
     running.down()
     assert "sightline-sagemaker: UPDATE_IN_PROGRESS since an earlier run; waiting for its end." in running.said
     assert list(running.aws.stacks) == ["sightline-base"]
+
+
+@pytest.mark.parametrize(
+    ("name", "verb"),
+    [("sightline", verb) for verb in ("plan", "up", "update", "rollback", "down")]
+    + [("sightline-trial", verb) for verb in ("update", "down")],
+)
+def test_an_endpoint_of_somebody_else_is_neither_updated_nor_removed(running: Session, name: str, verb: str) -> None:
+    theirs = {"EndpointName": name, "EndpointConfigName": "shop-v1", "EndpointStatus": "InService"}
+    running.aws.endpoints[name].held = dict(theirs)
+    config = configured("b" if verb == "update" else "a")
+    with pytest.raises(Refused, match=rf"^There is an endpoint {name} on shop-v1, which this command did not make"):
+        if verb in ("plan", "down"):
+            getattr(running, verb)()
+        else:
+            running.changing(verb, config)
+    assert running.aws.endpoints[name].held == theirs
 
 
 def test_down_is_asked_for(running: Session) -> None:
