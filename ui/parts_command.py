@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from search.indexing import index
 from search.made_from import Listing, MadeFrom, as_made_from, difference, list_of
 from search.share import Share, SharedSource
 from settings import Settings
+from ui.release_contents import shipped_name
 from ui.stores import Stores
 from ui.terminal import plain
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ui.start import Join
 
 _TOLD = 20  # unusable files by name
+_LISTED = 1_000  # unusable files that a part names
 _NOTE = "made_from.json"  # of the unfinished folder
 _UNPACKED = "uploads"  # the source of what archives hold; what they hold is known by their own bytes
 _ANEW = "take it away to make it anew, or name another --out."
@@ -87,17 +89,19 @@ def _made(asked: _Asked, workspace: "Workspace", library: "Library", work: Path,
     shared = [SharedSource(source, asked.share) for source in sources]
     for source in shared:
         index(collection, asked.encoder, workspace.decoder, source, prune=True)
-    failures = collection.failures()
+    failures = sorted(collection.failures(), key=lambda failure: failure.uri)
+    called = shipped_name(asked.model)
     told = {
         "part": {"number": asked.share.number, "of": asked.share.of},
         "made_from": replace(made_from, images=_listed(shared)).to_json(),
         "unusable": len(failures),
+        "unusable_files": [asdict(failure) for failure in failures[:_LISTED]],
     }
     try:
         place.keep(
             name=asked.name,
-            model={"name": asked.model, "fingerprint": asked.encoder.fingerprint, "dim": asked.encoder.dim},
-            snapshot=partial(_snapshot, collection, asked.model),
+            model={"name": called, "fingerprint": asked.encoder.fingerprint, "dim": asked.encoder.dim},
+            snapshot=partial(_snapshot, collection, called),
             told=told,
             work=work,
         )

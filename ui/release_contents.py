@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.errors import ItemNotFound, ModelError
+from search.encoders.names import parse_name
+from search.errors import ItemNotFound, ModelError, ModelNotFound
 
 if TYPE_CHECKING:
     from search.types import Collection, Encoder
@@ -33,7 +34,11 @@ def model_files(encoder: "Encoder") -> dict[str, Path]:
 
 def shipped_name(model: str) -> str:
     """A folder's own name in place of its path, which means nothing elsewhere."""
-    return Path(model).name if model.startswith(("/", ".", "~")) else model
+    try:
+        folder = parse_name(model).folder
+    except ModelNotFound:  # the folder's own name already, of a model that came from elsewhere
+        return model
+    return model if folder is None else folder.resolve().name or "model"
 
 
 def evaluation_of(workspace: "Workspace", collection: "Collection") -> tuple[Mapping[str, object] | None, str]:

@@ -83,6 +83,36 @@ def test_a_part_says_what_it_was_made_of_without_a_place_of_the_machine(images: 
     assert str(images.parent) not in (part / "manifest.json").read_text()
 
 
+def test_a_part_names_its_unusable_files_for_import(images: Path, part: Path, tmp_path: Path) -> None:
+    told = manifest(part)
+    (broken,) = told["unusable_files"]
+    assert (told["unusable"], broken["uri"], broken["code"]) == (1, "photos/0/broken.jpg", "unsupported_format")
+    assert str(images.parent) not in broken["message"]
+    said = run("import", str(part), "-c", "photos", data_dir=tmp_path)
+    assert f"photos/0/broken.jpg: {broken['message']}" in said
+
+
+def test_of_many_unusable_files_a_thousand_are_named(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(1_003):
+        (folder / f"{number:04}.jpg").symlink_to("/nowhere")
+    make(folder, tmp_path, settings=Settings(data_dir=tmp_path / "data"))
+    told = manifest(tmp_path / "part-0001-of-0001")
+    assert told["unusable"] == 1_003
+    assert [one["uri"] for one in told["unusable_files"]] == [f"photos/{number:04}.jpg" for number in range(1_000)]
+
+
+def test_a_model_that_is_a_folder_goes_by_its_own_name(images: Path, other_model: Path, tmp_path: Path) -> None:
+    make(images, tmp_path, settings=Settings(data_dir=tmp_path / "data"), model=str(other_model))
+    part = tmp_path / "part-0001-of-0001"
+    names = [manifest(part)["model"]["name"], manifest(part / "collection")["model"]]
+    assert names == [other_model.name, other_model.name]
+    for path in part.rglob("*.*"):
+        assert b"secret-place" not in path.read_bytes()
+        assert bytes(images.parent) not in path.read_bytes()
+
+
 def test_the_same_images_elsewhere_are_the_same_part(images: Path, again: Callable[..., str], tmp_path: Path) -> None:
     elsewhere = copytree(images, tmp_path / "mounted" / "photos", copy_function=copyfile)
     assert again(elsewhere).endswith("is there already.\n")

@@ -14,7 +14,7 @@ from tests.fakes import FakeEncoder
 from tests.processes import ROOT
 from tests.unit.encoders.exports import write_export
 from tests.unit.test_reports import report
-from ui.release_contents import REVISION, code_at, evaluation_of, model_files
+from ui.release_contents import REVISION, code_at, evaluation_of, model_files, shipped_name
 
 
 def test_an_int8_text_tower_that_is_used_here_comes_along(tmp_path: Path) -> None:
@@ -87,3 +87,22 @@ def test_where_nothing_tells_the_version_it_is_unknown(tmp_path: Path) -> None:
 
 def test_the_codes_licence_is_what_the_project_says() -> None:
     assert 'license = "Apache-2.0"' in (ROOT / "pyproject.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    "model", ["pocket", "ViT-B-32/laion2b_s34b_b79k", "hf-hub:a/b@main", "sagemaker:clip", "a-folders-own-name"]
+)
+def test_a_models_name_is_shipped_as_it_is(model: str) -> None:
+    assert shipped_name(model) == model
+
+
+def test_a_folder_is_shipped_by_its_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "secret" / "clip").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "secret")
+    named = ["secret/clip", "clip", "./clip", "../secret/clip/", str(tmp_path / "secret" / "clip")]
+    assert {shipped_name(name) for name in named[1:]} == {"clip"}
+    monkeypatch.chdir(tmp_path / "secret" / "clip")
+    assert shipped_name(".") == shipped_name("../clip") == "clip"
+    assert shipped_name("..") == "secret"
+    monkeypatch.chdir(tmp_path)
+    assert shipped_name(named[0]) == "clip"
