@@ -34,6 +34,7 @@ class Connection(HttpToolsProtocol):
         self._unused_bytes = 0  # since something of a request was complete: they are all held
         self._head_bytes = 0
         self._has_head = False
+        self._begun = b""  # a line of a head, and the end of the one before
 
     @property
     def is_quiet(self) -> bool:
@@ -52,13 +53,25 @@ class Connection(HttpToolsProtocol):
             self._refuse(HTTPStatus.TOO_MANY_REQUESTS, "busy", "Too many are connected at once: try again in a moment.")
 
     def data_received(self, data: bytes) -> None:
-        if self._is_between:  # nothing else is spoken here, and the parser would take the body for the other protocol
-            head, end, rest = data.partition(b"\r\n\r\n")
-            data = _UPGRADE.sub(b"\r\nnot-upgraded:", head) + end + rest
         self._unused_bytes += len(data)
+        if self._is_between or not self._has_head:
+            data = self._not_upgraded(data)
         super().data_received(data)
         if self._unused_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
             self._refuse_head()
+
+    def _not_upgraded(self, data: bytes) -> bytes:
+        """What of a head may be read by now, under another name where it asks for another protocol: none is spoken
+        here, and the parser would take the body for it. Headers are read when their lines are whole.
+        """
+        head, end, rest = (self._begun + data).partition(b"\r\n\r\n")
+        if not end:
+            line = head.rfind(b"\r\n")
+            begun_at = line if line >= 0 else len(head) - head.endswith(b"\r")
+            head, self._begun = head[:begun_at], head[begun_at:]
+        else:
+            self._begun = b""
+        return _UPGRADE.sub(b"\r\nnot-upgraded:", head) + end + rest
 
     def on_message_begin(self) -> None:
         self._is_between = self._has_head = False
@@ -82,6 +95,8 @@ class Connection(HttpToolsProtocol):
         is_chunked = any(name == b"transfer-encoding" for name, _ in self.headers)
         if self._head_bytes > MOST_HEAD_BYTES:
             self._refuse_head()
+            raise _Refused
+        if self.parser.should_upgrade():  # in one that followed another at once: its body would be the next request
             raise _Refused
         if version not in ("1.0", "1.1") or (version == "1.0" and is_chunked):  # RFC 9112, 6.1: its end is not sure
             raise _Refused

@@ -188,12 +188,17 @@ def test_lines_that_end_with_lf_alone_are_refused(target: Target) -> None:
     target.refuses(get(target.read).replace(b"\r\n", b"\n"), 400, "bad_request")
 
 
-@pytest.mark.parametrize("method", [b"TRACE", b"PUT", b"PATCH", b"PROPFIND", b"MKCOL", b"CONNECT"])
+@pytest.mark.parametrize("method", [b"TRACE", b"PUT", b"PATCH", b"PROPFIND", b"MKCOL"])
 def test_a_method_that_is_not_for_an_address_is_refused(target: Target, method: bytes) -> None:
     for address in (target.search, target.read):
         came = exchange(target.port, head(method + b" " + address))
         assert came.startswith((b"HTTP/1.1 405 ", b"HTTP/1.1 404 "))
     target.is_well()
+
+
+def test_no_connection_to_elsewhere_is_made(target: Target) -> None:
+    for address in (target.read, b"127.0.0.1:80"):
+        target.refuses(head(b"CONNECT " + address), 400, "bad_request")
 
 
 def test_a_head_of_many_or_long_headers_is_refused(target: Target) -> None:

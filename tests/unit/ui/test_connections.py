@@ -183,6 +183,37 @@ def test_the_body_of_a_request_that_asks_for_another_protocol_is_read(clock: Clo
     assert not transport.closed
 
 
+ASKS = (
+    b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 27\r\n\r\n"
+    b"GET /other HTTP/1.1\r\nA: b\r\n"
+)
+
+
+@pytest.mark.parametrize("at", range(1, len(ASKS)))
+def test_so_it_is_wherever_it_is_cut(clock: Clock, at: int) -> None:
+    connection, transport = Door(clock).open()
+    connection.data_received(ASKS[:at])
+    connection.data_received(ASKS[at:])
+    assert (connection.cycle.scope["path"], connection.cycle.more_body) == ("/", False)
+    assert bytes(connection.cycle.body) == b"GET /other HTTP/1.1\r\nA: b\r\n"
+    assert (transport.sent, transport.closed) == (b"", False)
+
+
+def test_so_it_is_when_it_comes_byte_by_byte(clock: Clock) -> None:
+    connection, _ = Door(clock).open()
+    for byte in ASKS:
+        connection.data_received(bytes([byte]))
+    assert (connection.cycle.scope["path"], connection.cycle.more_body) == ("/", False)
+    assert bytes(connection.cycle.body) == b"GET /other HTTP/1.1\r\nA: b\r\n"
+
+
+def test_a_body_is_no_request_where_its_head_came_with_the_one_before(clock: Clock) -> None:
+    connection, transport = Door(clock).open()
+    connection.data_received(b"GET /first HTTP/1.1\r\n\r\n" + ASKS[:-20])
+    connection.data_received(ASKS[-20:])
+    assert (connection.cycle.scope["path"], transport.closed) == ("/first", True)
+
+
 def test_one_connection_too_many_takes_the_place_of_the_one_that_was_quiet_longest(clock: Clock) -> None:
     door = Door(clock, most=2)
     _, first = door.open()
