@@ -81,9 +81,26 @@ def of_endpoint(name: str, aws: Callable[[str], Any]) -> Asker:
     return ask
 
 
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A token goes to the address that was named and to no other."""
+
+    def redirect_request(self, *asked: Any) -> None:
+        return None
+
+
+def _open(request: urllib.request.Request) -> Any:
+    """Raises: SmokeFailed, where another address is answered with; and what urlopen raises."""
+    try:
+        return urllib.request.build_opener(_NoRedirects).open(request, timeout=TIMEOUT_S)
+    except urllib.error.HTTPError as error:
+        if where := error.headers.get("location") if 300 <= error.code < 400 else "":
+            raise SmokeFailed(f"{request.full_url} sends elsewhere, to {where[:300]}: name that address.") from error
+        raise
+
+
 def _status(url: str) -> int:
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:
+        with _open(urllib.request.Request(url)) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
@@ -96,7 +113,7 @@ def _status(url: str) -> int:
 
 def _read(request: urllib.request.Request) -> bytes:
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+        with _open(request) as answer:
             return bytes(answer.read())
     except urllib.error.HTTPError as error:
         said = error.read(2_000).decode(errors="replace")

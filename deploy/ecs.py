@@ -81,9 +81,9 @@ def logs(config: Config, aws: Aws, say: Say, ask: Ask, *, since_s: float, follow
 
 def down(config: Config, aws: Aws, say: Say, ask: Ask, *, wait: Wait) -> None:
     """Never the bucket, never the images."""
-    check_account(config.deploy, aws)
+    where = f"{config.deploy.region}, account {check_account(config.deploy, aws)},"
     name = config.deploy.name
-    if not ask(f"This ends the service {name} in {config.deploy.region} and removes its load balancer and log.", name):
+    if not ask(f"This ends the service {name} in {where} and removes its load balancer and log.", name):
         raise Refused("Nothing was removed.")
     removed = [stacks.delete(stack, aws, say, wait) for stack in (stack_name(config), network_name(config))]
     say("The service is gone." if any(removed) else f"There is no service {name} in {config.deploy.region}.")

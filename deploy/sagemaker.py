@@ -99,11 +99,11 @@ def logs(config: Config, aws: Aws, say: Say, ask: Ask, *, since_s: float, follow
 
 def down(config: Config, aws: Aws, say: Say, ask: Ask, *, wait: Wait) -> None:
     """Never the bucket, never the images."""
-    check_account(config.deploy, aws)
+    where = f"{config.deploy.region}, account {check_account(config.deploy, aws)},"
     name = config.deploy.name
     endpoint.refuse_anothers(name, aws)
     endpoint.refuse_anothers(trial.name_of(name), aws, of=name)
-    if not ask(f"This ends the endpoint {name} in {config.deploy.region} and removes its models and alarms.", name):
+    if not ask(f"This ends the endpoint {name} in {where} and removes its models and alarms.", name):
         raise Refused("Nothing was removed.")
     was_there = endpoint.find(name, aws) is not None
     guards.unscale(name, aws)

@@ -562,6 +562,13 @@ def test_a_stack_that_can_not_be_removed_says_why_and_down_can_be_run_again(runn
     assert list(running.aws.stacks) == ["sightline-base"]
 
 
+def test_down_asks_with_region_and_account(running: Session) -> None:
+    running.down()
+    assert running.asked == [
+        f"This ends the service sightline in eu-central-1, account {ACCOUNT}, and removes its load balancer and log."
+    ]
+
+
 def test_down_where_nothing_is_says_so_and_not_that_it_is_gone(session: Session) -> None:
     session.down()
     assert session.said == ["There is no service sightline in eu-central-1."]

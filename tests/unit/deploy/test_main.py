@@ -196,6 +196,17 @@ def test_a_server_that_is_not_sightline_is_told_in_a_sentence(
     assert "in another form than Sightline does: look at the address" in capsys.readouterr().err
 
 
+def test_a_token_is_sent_to_no_other_address(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEPLOY_TOKEN", "hidden")
+    with web(b"HTTP/1.0 302 Found\r\nlocation: https://elsewhere.example/\r\n\r\n") as address:
+        assert main(["golden", address, "--out", str(tmp_path / "golden.json")]) == 1
+    assert capsys.readouterr().err == (
+        f"{address}/healthz sends elsewhere, to https://elsewhere.example/: name that address.\n"
+    )
+
+
 @pytest.mark.parametrize("address", ["file:///etc", "ftp://x", "images.example.com", "http:// x"])
 def test_an_address_is_one_of_the_web(address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["golden", address, "--out", str(tmp_path / "golden.json")]) == 1

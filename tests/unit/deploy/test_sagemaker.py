@@ -579,6 +579,13 @@ def test_down_says_what_stays_what_that_costs_and_which_jobs_go_on(running: Sess
     assert "Cost a month in eu-central-1" in said
 
 
+def test_down_asks_with_region_and_account(running: Session) -> None:
+    running.down()
+    assert running.asked == [
+        f"This ends the endpoint sightline in eu-central-1, account {ACCOUNT}, and removes its models and alarms."
+    ]
+
+
 def test_down_where_nothing_is_says_so_and_not_that_it_is_gone(session: Session) -> None:
     session.down()
     assert session.said == ["There is no endpoint sightline in eu-central-1."]
