@@ -39,11 +39,19 @@ OF_THE_REGION = ("InvalidClientTokenId", "UnrecognizedClientException", "AuthFai
 
 
 def open_clients(deploy: Deploy) -> Callable[[str], Any]:
-    """Clients are made when they are first asked for. The price list answers in three regions only."""
+    """Clients are made when they are first asked for, of one session: a code of a second factor is asked for once.
+
+    The price list answers in three regions only.
+    """
+
+    @cache
+    def session() -> Any:
+        import boto3
+
+        return boto3.session.Session()
 
     @cache
     def client(service: str) -> Any:
-        import boto3
         from botocore.config import Config
 
         options = Config(
@@ -53,7 +61,7 @@ def open_clients(deploy: Deploy) -> Callable[[str], Any]:
             user_agent_extra="sightline-deploy",
         )
         region = price_list_region(deploy.region) if service == "pricing" else deploy.region
-        return boto3.session.Session().client(service, region_name=region, config=options)
+        return session().client(service, region_name=region, config=options)
 
     return client
 

@@ -17,9 +17,10 @@ from botocore import exceptions
 
 from deploy import golden
 from deploy.__main__ import asker, main, run, say, stopped
-from deploy.clients import price_list_region, told
+from deploy.clients import open_clients, price_list_region, told
 from deploy.errors import BadConfig, DeployError, Refused
 from deploy.logs import show
+from deploy.sections import Deploy
 from tests.deploy_fakes import FakeAws, refusal
 
 
@@ -105,6 +106,21 @@ def test_an_error_of_aws_is_told_in_a_sentence(error: Exception, kind: type[Depl
     with pytest.raises(kind) as said, told():
         raise error
     assert str(said.value).startswith(sentence)
+
+
+def test_credentials_are_asked_for_once_whatever_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = json.dumps({"Version": 1, "AccessKeyId": "x", "SecretAccessKey": "y"})
+    (tmp_path / "ask").write_text(f"#!/bin/sh\necho asked >> {tmp_path}/log\necho '{said}'\n")
+    (tmp_path / "ask").chmod(0o755)
+    (tmp_path / "config").write_text(f"[profile factor]\ncredential_process = {tmp_path}/ask\n")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_PROFILE", "factor")
+    aws = open_clients(Deploy(name="sightline", region="eu-central-1"))
+    for service in ("sts", "cloudformation", "s3", "ecr"):
+        aws(service)
+    assert (tmp_path / "log").read_text() == "asked\n"
 
 
 @pytest.mark.parametrize(
