@@ -33,12 +33,19 @@ def read(bucket: str, target: str, aws: Callable[[str], Any]) -> list[Deployment
             return []
         raise
     try:
-        return [Deployment(entry["template"], dict(entry["parameters"])) for entry in json.loads(body)["deployments"]]
-    except (ValueError, LookupError, TypeError) as error:
+        return [_told(entry) for entry in json.loads(body)["deployments"]]
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise Refused(
             f"s3://{bucket}/{_key(target)} holds no list of deployments: put an earlier version back, or remove it"
             " to begin a new one."
         ) from error
+
+
+def _told(entry: Any) -> Deployment:
+    """Raises: LookupError, TypeError, AttributeError for what is none."""
+    if not all(isinstance(text, str) for text in (entry["template"], *entry["parameters"].values())):
+        raise TypeError("what is not a text")
+    return Deployment(entry["template"], dict(entry["parameters"]))
 
 
 def write(bucket: str, target: str, deployments: list[Deployment], aws: Callable[[str], Any]) -> None:

@@ -448,9 +448,18 @@ def test_what_was_taken_away_is_not_gone_back_to(running: Session) -> None:
 
 
 def test_what_somebody_else_wrote_in_the_place_of_the_history_is_told(running: Session) -> None:
-    running.aws.objects["deployments/ecs.json"] = b"[]"
-    with pytest.raises(Refused, match=r"^s3://.*/deployments/ecs\.json holds no list of deployments"):
-        running.rollback()
+    for written in (
+        b"[]",
+        b"\xff",
+        b'{"version": 2}',
+        b'{"deployments": [{"template": "a", "parameters": {"Image": 5}}]}',
+        b'{"deployments": [{"template": "a", "parameters": []}]}',
+        b'{"deployments": ["a"]}',
+        b'{"deployments": ' + b"[" * 100_000,
+    ):
+        running.aws.objects["deployments/ecs.json"] = written
+        with pytest.raises(Refused, match=r"^s3://.*/deployments/ecs\.json holds no list of deployments"):
+            running.rollback()
 
 
 def test_a_damaged_history_stops_an_update_before_it_changes_what_runs(running: Session) -> None:
