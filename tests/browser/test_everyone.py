@@ -194,6 +194,22 @@ def test_words_and_buttons_of_the_box_share_a_line_below_the_chips_on_a_phone(pa
     assert chips < words == clear == add
 
 
+@pytest.mark.parametrize("settings", [{}, PHONE], ids=["desktop", "phone"])
+def test_many_parts_of_a_query_leave_room_for_the_pictures(page: Page, address: str) -> None:
+    names = [f"word{n}" for n in range(14)]
+    page.goto(f"{address}?q=red{''.join(f'&not={name}' for name in names)}")
+    expect(pictures(page)).to_have_count(10)
+    field = page.locator(".box .field").bounding_box()
+    assert field is not None
+    assert field["height"] < 200
+    last = page.get_by_role("button", name="Remove word13", exact=True)
+    last.focus()
+    expect(last).to_be_in_viewport(ratio=1)
+    first = page.get_by_role("list", name="Parts of the query").bounding_box()
+    assert first is not None
+    assert first["y"] - field["y"] < 12  # no empty line above them
+
+
 @pytest.mark.parametrize("settings", [PHONE], ids=["phone"])
 def test_what_is_touched_on_a_phone_is_40_px_large(page: Page, address: str) -> None:
     page.goto(f"{address}?q=red&not=blue")

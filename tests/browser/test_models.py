@@ -169,6 +169,14 @@ def test_a_collection_whose_model_is_not_here_is_looked_at_and_then_searched(pag
     expect(pictures(page).first).to_have_accessible_name("red square")
 
 
+@pytest.mark.parametrize("settings", [{}, PHONE], ids=["desktop", "phone"])
+def test_why_a_name_is_no_model_is_said_beside_it(page: Page, address: str) -> None:
+    open_library(page, address)
+    page.get_by_role("textbox", name="Any other model").fill("onnx:nobody/nothing")
+    page.get_by_role("button", name="Look up").click()
+    expect(page.get_by_text("is not there, or is private")).to_be_in_viewport()
+
+
 @pytest.mark.parametrize(
     "settings", [{"color_scheme": "light"}, {"color_scheme": "dark"}, PHONE], ids=["light", "dark", "phone"]
 )

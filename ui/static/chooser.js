@@ -203,7 +203,10 @@ async function find(form) {
   const found = await lookUp(name);
   if (mine !== turn) return;
   place.replaceChildren();
-  if (found.error) return fail(found.error.message);
+  if (found.error) {
+    place.append(h("span", { class: "ask-error", role: "alert" }, found.error.message));
+    return place.scrollIntoView({ block: "nearest" });
+  }
   const where = found.state === "needs_download" ? `${size(found.missing_bytes)} from ${found.where}` : "It is here";
   place.append(
     h("span", {}, [`${where}.`, found.note, found.needs_full && NEEDS_FULL].filter(Boolean).join(" ")),
@@ -217,4 +220,5 @@ function fail(message) {
   const place = view.querySelector(".ask-error");
   place.hidden = !message;
   place.textContent = message ?? "";
+  if (message) place.scrollIntoView({ block: "nearest" });
 }
