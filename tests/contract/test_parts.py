@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from starlette.testclient import TestClient
 
 from app import join
 from search.shipped_item import TYPE, read_item
-from search.types import Collection
+from search.types import Collection, Failure
 from settings import Settings
 from tests.contract.served import open_workspace, picture
 from tests.processes import ROOT
@@ -84,11 +85,19 @@ def kept(data_dir: Path, name: str) -> tuple[dict[str, object], dict[str, bytes]
     return dict(found), rows
 
 
+def failures(data_dir: Path, name: str) -> list[Failure]:
+    with closing(join(Settings(data_dir=data_dir), write=False)) as workspace:
+        return workspace.open(name).failures()
+
+
 def test_four_parts_joined_are_one_index(images: Path, parts: list[Path], tmp_path: Path) -> None:
     run("index", str(images), "--collection", "photos", data_dir=tmp_path / "whole")
     said = run("import", *map(str, parts), "-c", "photos", "--source", str(images), data_dir=tmp_path / "joined")
     assert f'"photos" has {COUNT} images.' in said
     assert kept(tmp_path / "joined", "photos") == kept(tmp_path / "whole", "photos")
+    assert "1 file was unusable:\n" in said
+    assert failures(tmp_path / "joined", "photos") == failures(tmp_path / "whole", "photos")
+    assert [failure.uri for failure in failures(tmp_path / "joined", "photos")] == [f"{images.name}/0/broken.jpg"]
 
 
 def test_joining_again_changes_nothing(parts: list[Path], tmp_path: Path) -> None:
