@@ -173,7 +173,7 @@ def origins(sources: Sequence[Source]) -> list[str]:
 
     Raises: SourceError for an archive that can't be read.
     """
-    return sorted({origin for source in sources for origin in _origins(source)})
+    return sorted({_text(origin) for source in sources for origin in _origins(source)})
 
 
 def _origins(source: Source) -> Iterator[str]:
@@ -213,7 +213,7 @@ def _place(folder: Path, names: dict[str, Path | None]) -> tuple[str, Path]:
     if roots:
         name, root = max(roots, key=lambda pair: len(pair[1].parts))
         return name, root
-    stem = folder.name.encode("utf-8", "replace").decode() or "files"
+    stem = _text(folder.name) or "files"
     taken = {name.casefold() for name in (*names, UPLOADS)}
     name = next(n for n in (stem, *(f"{stem}-{i}" for i in range(2, len(taken) + 3))) if n.casefold() not in taken)
     names[name] = folder
@@ -266,7 +266,12 @@ def _link(entry: "os.DirEntry[str]", uri: str, top: Path) -> list[Failure]:
 
 
 def _failure(uri: str, message: str) -> Failure:
-    return Failure(uri=uri.encode("utf-8", "replace").decode(), code=SourceError.code, message=message)
+    return Failure(uri=_text(uri), code=SourceError.code, message=message)
+
+
+def _text(name: str) -> str:
+    """A file's name may be none."""
+    return name.encode("utf-8", "replace").decode()
 
 
 def _wanted_member(parts: Sequence[str]) -> bool:

@@ -88,7 +88,8 @@ def _made(asked: _Asked, workspace: "Workspace", library: "Library", work: Path,
     collection = _begun(asked, library, work, made_from)
     shared = [SharedSource(source, asked.share) for source in sources]
     for source in shared:
-        index(collection, asked.encoder, workspace.decoder, source, prune=True)
+        gone = set(index(collection, asked.encoder, workspace.decoder, source).gone)  # since an earlier run
+        collection.remove([record.id for record in collection.known(source.name) if record.uri in gone])
     failures = sorted(collection.failures(), key=lambda failure: failure.uri)
     called = shipped_name(asked.model)
     told = {

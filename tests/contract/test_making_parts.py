@@ -298,6 +298,24 @@ def test_what_is_gone_since_a_run_broke_off_is_not_in_the_part(images: Path, unf
     assert (told["collection"]["images"], told["unusable"], told["made_from"]["images"]["count"]) == (4, 0, 4)
 
 
+def test_where_all_is_gone_since_a_run_broke_off_the_part_is_empty(unfinished: Path, tmp_path: Path) -> None:
+    """A share may have no image: another one has them."""
+    (tmp_path / "b" / "photos").mkdir(parents=True)
+    make(tmp_path / "b" / "photos", unfinished, settings=Settings(data_dir=tmp_path / "data"))
+    told = manifest(unfinished / "part-0001-of-0001")
+    assert (told["collection"]["images"], told["unusable"], told["made_from"]["images"]["count"]) == (0, 0, 0)
+
+
+def test_what_a_run_left_of_a_part_that_is_there_goes(
+    images: Path, unfinished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make(images, unfinished, settings=Settings(data_dir=tmp_path / "elsewhere"))
+    capsys.readouterr()
+    make(images, unfinished, settings=Settings(data_dir=tmp_path / "data"))
+    assert capsys.readouterr().out == f"{unfinished / 'part-0001-of-0001'} is there already.\n"
+    assert works(tmp_path / "data") == []
+
+
 def test_archives_are_told_apart_by_their_bytes(images: Path, tmp_path: Path) -> None:
     for name, folder in (("one", images / "1"), ("two", images / "2")):
         (tmp_path / name).mkdir()

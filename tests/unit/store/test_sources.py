@@ -225,3 +225,10 @@ def test_origins_name_no_place_of_the_machine_and_have_no_order(tmp_path: Path) 
     told = ["b/z.jpg", f"box.zip (sha256 {digest})", "pics/", "s3://bucket/deep/", "s3://bucket/one.jpg"]
     assert named(*places) == named(*reversed(places)) == told
     assert named("a/pics", "a/pics/deep") == ["pics/", "pics/deep/"]
+
+
+def test_an_origin_is_text_whatever_a_file_is_called(tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"\xff.jpg")
+    odd.write_bytes(b"x")
+    sources = open_sources([str(odd)], known={}, uploads_dir=tmp_path, keep=lambda data, suffix: "", max_bytes=1)
+    assert origins(sources) == [f"{tmp_path.name}/?.jpg"]
