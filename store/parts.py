@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from search.errors import SourceError
@@ -24,7 +23,7 @@ def find_parts(where: str, *, open_s3: Callable[[], S3] = connect) -> list[str]:
     """
     if where.endswith(PACKED):
         return [where]
-    names = list(open_s3().names(parse_address(where)) if is_address(where) else _names(Path(where).expanduser()))
+    names = list(open_s3().names(parse_address(where)) if is_address(where) else _names(where))
     if MANIFEST in names:
         return [where]
     below = sorted(name.rstrip("/") for name in names if _PART.fullmatch(name))
@@ -35,11 +34,18 @@ def find_parts(where: str, *, open_s3: Callable[[], S3] = connect) -> list[str]:
     return [f"{where.rstrip('/')}/{name}" for name in below]
 
 
-def _names(folder: Path) -> Iterator[str]:
-    """A folder's ends with a slash, as in S3."""
-    with suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            yield f"{entry.name}/" if entry.is_dir() else entry.name
+def _names(folder: str) -> Iterator[str]:
+    """A folder's ends with a slash, as in S3; a file has none. Raises: SourceError."""
+    try:
+        with os.scandir(Path(folder).expanduser() if folder else "") as entries:
+            for entry in entries:
+                yield f"{entry.name}/" if entry.is_dir() else entry.name
+    except NotADirectoryError:
+        return
+    except FileNotFoundError as error:
+        raise SourceError("There is nothing of that name: name parts or a folder of them.") from error
+    except OSError as error:
+        raise SourceError(f"It can't be read: {error.strerror}.") from error
 
 
 def open_part(folder: Path) -> Collection:

@@ -68,7 +68,10 @@ def parse_address(text: str) -> Address:
     """Raises: SourceError."""
     bucket, _, key = text.removeprefix(SCHEME).partition("/")
     if not is_address(text) or not _BUCKET.fullmatch(bucket):
-        raise SourceError(f'"{shown(text)}" is no address in S3: it has the form s3://bucket/prefix.')
+        raise SourceError(
+            f"{text[:200]!r} is no address in S3: it has the form s3://bucket/prefix, and a bucket's name has 3 to 63 "
+            "small letters, digits, dots and hyphens."
+        )
     if not is_key(key):
         raise SourceError(f'"{shown(text)}" is no address in S3: a key is up to 1,024 bytes of text, without "..".')
     return Address(bucket, key)

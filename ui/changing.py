@@ -36,7 +36,11 @@ class Changing(Protocol):
 
 @contextmanager
 def open_changing(settings: "Settings", join: "Join", holder: Callable[[], Holder | None]) -> "Iterator[Changing]":
-    """Changes are made here, or by the process that has the data folder open for writing. Raises: StoreBusy."""
+    """Changes are made here, or by the process that has the data folder open for writing.
+
+    Raises: StoreBusy, ReadOnly.
+    """
+    refuse_where_released(settings)
     try:
         workspace = join(settings, write=True)
     except StoreBusy:
@@ -47,6 +51,14 @@ def open_changing(settings: "Settings", join: "Join", holder: Callable[[], Holde
         return
     with closing(workspace):
         yield Here(workspace)
+
+
+def refuse_where_released(settings: "Settings") -> None:
+    """Raises: ReadOnly."""
+    if settings.release:
+        raise ReadOnly(
+            "SIGHTLINE_RELEASE is set, and a release is never changed: unset it to change what the data folder holds."
+        )
 
 
 class Here:

@@ -366,7 +366,7 @@ def _places(values: list[str]) -> list[str]:
     places = []
     for value in values:
         path = Path(value).expanduser()
-        if not value.startswith("s3://") and not path.exists():
+        if not value.startswith("s3://") and not (value and path.exists()):  # "" would be this very folder
             raise typer.BadParameter(f"Path '{value}' does not exist.")
         places.append(value if value.startswith("s3://") else str(path.resolve()))
     return places

@@ -12,8 +12,10 @@ from search.errors import BadQuery, CollectionNotFound, SearchError, SourceError
 from search.shipped_item import ShippedItem, read_item
 from search.types import Collection, Library
 from settings import Settings
+from ui.changing import refuse_where_released
 from ui.import_parts import import_parts
 from ui.joining import Odd, open_target, take_in
+from ui.part import is_bucket_source
 from ui.stores import Stores
 from ui.terminal import plain
 
@@ -37,10 +39,13 @@ def import_all(
 
     Raises: SearchError, in the end also where anything was left out.
     """
+    refuse_where_released(settings)
     is_bucket = source is not None and source.startswith("s3://")
+    if source is not None and is_bucket:
+        _check_address(source)
     folder = None if source is None or is_bucket else Path(source).expanduser().resolve()
-    if folder is not None and not folder.is_dir():
-        raise SourceError(f"{source} is no folder: name the one that the parts' images are in.")
+    if source == "" or (folder is not None and not folder.is_dir()):
+        raise SourceError(f'"{plain(source or "")}" is no folder: name the one that the parts\' images are in.')
     with closing(_joined(settings, join, holder)) as workspace:
         library = workspace.library
         if source is not None and is_bucket:
@@ -61,6 +66,15 @@ def import_all(
         raise SourceError("What is named above was left out or is missing; all else is in.")
 
 
+def _check_address(source: str) -> None:
+    """Its bucket becomes a source of the collection, for good. Raises: SourceError."""
+    if not is_bucket_source("/".join(source.split("/")[:3])):
+        raise SourceError(
+            f'"{plain(source)}" is no address in S3: it has the form s3://bucket/prefix, and a bucket\'s name has 3 to '
+            "63 small letters, digits, dots and hyphens."
+        )
+
+
 def _joined(settings: Settings, join: "Join", holder: "Callable[[], Holder | None]") -> "Workspace":
     try:
         return join(settings, write=True)
@@ -69,9 +83,9 @@ def _joined(settings: Settings, join: "Join", holder: "Callable[[], Holder | Non
         if other is None:
             raise
         at = f", which serves {other.address}," if other.address else ""
+        remedy = "stop it, import, and start it again" if at else "import again when it has ended"
         raise StoreBusy(
-            f"Process {other.pid}{at} has this data folder open for writing, and only one can: stop it, import, and "
-            "start it again."
+            f"Process {other.pid}{at} has this data folder open for writing, and only one can: {remedy}."
         ) from error
 
 

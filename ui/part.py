@@ -91,8 +91,12 @@ def roots_of(part: Part, known: Mapping[str, Path | None], folder: Path | None) 
     return {name: given.get(name) for name in part.sources}
 
 
+def is_bucket_source(name: str) -> bool:
+    return _BUCKET.fullmatch(name) is not None
+
+
 def _local(sources: Sequence[str]) -> list[str]:
-    return [name for name in sources if not _BUCKET.fullmatch(name) and name != _UPLOADS]
+    return [name for name in sources if not is_bucket_source(name) and name != _UPLOADS]
 
 
 def brought(part: Part, stores: Stores) -> Iterator[ShippedItem | Odd]:

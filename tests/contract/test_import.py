@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from app import join
-from search.errors import EncoderMismatch, SourceError, StoreBusy
+from search.errors import EncoderMismatch, ReadOnly, SourceError, StoreBusy
 from search.images.decoder import Decoded
 from search.share import Share
 from search.shipped_item import ship_item
@@ -260,12 +260,55 @@ def test_a_page_that_has_the_data_folder_open_is_named_and_what_to_do(
     )
 
 
+def test_who_only_writes_for_a_while_is_waited_for(out: Path, settings: Settings) -> None:
+    with closing(open_library(settings.data_dir)), pytest.raises(StoreBusy) as raised:
+        imported(settings, made_part(out, 1, 1, images("a.jpg")))
+    assert str(raised.value) == (
+        f"Process {os.getpid()} has this data folder open for writing, and only one can: import again when it has "
+        "ended."
+    )
+
+
 def test_a_folder_that_is_none_is_refused_before_anything_is_written(
     out: Path, settings: Settings, tmp_path: Path
 ) -> None:
-    with pytest.raises(SourceError, match=r"nowhere is no folder: name the one that the parts' images are in\.$"):
+    with pytest.raises(SourceError, match=r"nowhere\" is no folder: name the one that the parts' images are in\.$"):
         imported(settings, made_part(out, 1, 1, images("a.jpg")), source=str(tmp_path / "nowhere"))
     assert not settings.data_dir.exists()
+
+
+def test_an_empty_source_is_not_the_folder_that_one_is_in(out: Path, settings: Settings) -> None:
+    with pytest.raises(SourceError, match=r'^"" is no folder: name the one'):
+        imported(settings, made_part(out, 1, 1, images("a.jpg")), source="")
+    assert not settings.data_dir.exists()
+
+
+@pytest.mark.parametrize("source", ["s3://", "s3://x", "s3://Bucket/photos", "s3://buck%et/photos", "s3:///photos"])
+def test_an_address_without_a_bucket_is_no_source(settings: Settings, tmp_path: Path, source: str) -> None:
+    with pytest.raises(SourceError) as raised:
+        imported(settings, tmp_path, source=source)
+    assert str(raised.value) == (
+        f'"{source}" is no address in S3: it has the form s3://bucket/prefix, and a bucket\'s name has 3 to 63 small '
+        "letters, digits, dots and hyphens."
+    )
+    assert not settings.data_dir.exists()
+
+
+def test_a_release_takes_nothing_in(out: Path, settings: Settings) -> None:
+    with pytest.raises(ReadOnly, match=r"^SIGHTLINE_RELEASE is set, and a release is never changed: unset it"):
+        imported(replace(settings, release="photos-1.tar.gz"), made_part(out, 1, 1, images("a.jpg")))
+
+
+@pytest.mark.parametrize("name", ["nowhere", ""])
+def test_what_is_not_there_is_said(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    given = str(tmp_path / name) if name else ""
+    with pytest.raises(SourceError):
+        imported(settings, given)
+    assert capsys.readouterr().err == (
+        f"{given} was left out: There is nothing of that name: name parts or a folder of them.\n"
+    )
 
 
 def test_a_folder_of_parts_is_all_of_them(out: Path, settings: Settings) -> None:

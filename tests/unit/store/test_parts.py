@@ -30,8 +30,9 @@ def test_a_folder_of_parts_stands_for_them(tmp_path: Path) -> None:
         assert find_parts(where) == below
     for where in below:
         assert find_parts(where) == [where]
+    with pytest.raises(SourceError, match=r"^There is nothing of that name: name parts or a folder of them\.$"):
+        find_parts(str(tmp_path / "nothing"))
     for where in (
-        tmp_path / "nothing",
         tmp_path / "parts" / "notes.txt",
         tmp_path / "parts" / below[1] / "collection" / "thumbs" / "00",
     ):

@@ -102,6 +102,7 @@ def test_a_word_that_looks_like_an_option_is_told_to_be_subtracted(run: Run, wor
         ["search", "red", "--people"],
         ["search", "red", "-k", "5"],
         ["index", "/nowhere"],
+        ["index", ""],  # not the folder that one is in
     ],
 )
 def test_a_wrong_option_is_exit_code_2(run: Run, arguments: list[str]) -> None:
