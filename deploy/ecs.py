@@ -31,7 +31,10 @@ def up(config: Config, aws: Aws, say: Say, ask: Ask, *, wait: Wait, run: image.R
     network = _make_network(config, aws, say, ask, wait)  # what costs by the hour comes when the rest is there
     wanted = Deployment(stacks.template("service"), values(config, made, network, pushed, address))
     _warn_of_alarms(config, aws, say, ask)
-    where = _deploy(config, wanted, aws, say, ask, wait)
+    try:
+        where = _deploy(config, wanted, aws, say, ask, wait)
+    except (Refused, StackFailed) as error:
+        raise type(error)(f"{error}{_alone(config, aws)}") from error
     say(f"It runs behind {where.address}; {section(config).domain} must point there (a CNAME or an alias record).")
     _tell_who(config, say)
     _prove(config, made.bucket, wanted, aws, say, wait, smoke)
@@ -90,6 +93,14 @@ def down(config: Config, aws: Aws, say: Say, ask: Ask, *, wait: Wait) -> None:
     if kept := base.find(config, aws):
         history.close(kept.bucket, TARGET, aws)
         prices.tell_what_stays(kept.repository, kept.bucket, config.deploy.region, aws, say)
+
+
+def _alone(config: Config, aws: Aws) -> str:
+    """What to know of a network of our own that stands without a service; "" where there is none or it is in use."""
+    is_alone = stacks.status(stack_name(config), aws) in (stacks.NOT_THERE, *stacks.STILLBORN)
+    if given_network(section(config)) or not is_alone:
+        return ""
+    return f" {network_name(config)} stays, and costs by the hour: `up` goes on with it, `down` removes it."
 
 
 def _tell_who(config: Config, say: Say) -> None:

@@ -108,6 +108,34 @@ def test_a_stack_that_can_not_be_made_says_the_first_cause_and_a_remedy(session:
     )
 
 
+STAYS = " sightline-network stays, and costs by the hour: `up` goes on with it, `down` removes it."
+
+
+def test_a_first_service_that_can_not_be_made_names_the_network_that_costs(session: Session) -> None:
+    failed = [event("HttpsListener", "CREATE_FAILED", "UnsupportedCertificate: must be issued")]
+    session.aws.courses["sightline-ecs"] = [course("CREATE_IN_PROGRESS", ("ROLLBACK_COMPLETE", failed))]
+    with pytest.raises(StackFailed) as failure:
+        session.up()
+    assert str(failure.value) == (
+        "sightline-ecs failed and is ROLLBACK_COMPLETE. The cause: HttpsListener: UnsupportedCertificate: must be"
+        f" issued. The certificate must be ISSUED, in this region and for the domain: look at it in ACM.{STAYS}"
+    )
+
+
+def test_a_no_to_the_service_names_the_network_that_costs(session: Session) -> None:
+    session.ask = lambda question, wanted: "sightline-ecs" not in session.aws.stacks  # type: ignore[method-assign]
+    with pytest.raises(Refused) as refused:
+        session.up()
+    assert str(refused.value) == f"Nothing was changed.{STAYS}"
+
+
+def test_an_update_that_fails_says_nothing_of_a_network_that_is_in_use(running: Session) -> None:
+    failed = [event("Service", "UPDATE_FAILED", "Odd")]
+    running.aws.courses["sightline-ecs"] = [course("UPDATE_IN_PROGRESS", ("UPDATE_ROLLBACK_COMPLETE", failed))]
+    with pytest.raises(StackFailed, match=r"The cause: Service: Odd\.$"):
+        running.update("b")
+
+
 def test_a_stack_that_was_never_finished_is_removed_on_request_and_made_again(session: Session) -> None:
     failed = [event("Vpc", "CREATE_FAILED", "Quota")]
     session.aws.courses["sightline-network"] = [course("CREATE_IN_PROGRESS", ("ROLLBACK_COMPLETE", failed))]
