@@ -6,6 +6,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from deploy.causes import unread
 from deploy.clients import DENIED, EXPIRED, THROTTLED, code_of
 from deploy.errors import DeployError, Refused, StackFailed, Unfinished
 from deploy.sagemaker_requests import (
@@ -226,7 +227,10 @@ def check(name: str, config: str, found: dict[str, Any] | None, aws: Aws) -> Non
     reason = found.get("FailureReason", "").strip().rstrip(".")
     why = f" AWS says: {reason}.{remedy(reason)}" if reason else " AWS gives no reason."
     if state == "InService":
-        rang = ringing(alarm_names(config), aws)
+        try:
+            rang = ringing(alarm_names(config), aws)
+        except ClientError as error:
+            rang = [unread("which alarm it is", error)]
         alarm = f" In ALARM: {', '.join(rang)}." if rang else ""
         raise StackFailed(
             f"{name} was taken back to {runs}, which serves as before; {config} did not pass.{why}{alarm}"
@@ -257,9 +261,7 @@ def last_lines(name: str, aws: Aws) -> list[str]:
         stream = streams["logStreams"][0]["logStreamName"]
         events = aws("logs").get_log_events(logGroupName=group, logStreamName=stream, limit=LOG_LINES)["events"]
     except ClientError as error:
-        if code_of(error) == "ResourceNotFoundException":
-            return []
-        raise
+        return [] if code_of(error) == "ResourceNotFoundException" else [unread("What it says", error)]
     return [event["message"].rstrip() for event in events]
 
 

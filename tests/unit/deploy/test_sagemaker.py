@@ -160,6 +160,29 @@ def test_an_endpoint_that_never_came_up_shows_reason_remedy_and_log(session: Ses
     assert session.good() == []
 
 
+def test_a_log_that_may_not_be_read_hides_no_cause(session: Session) -> None:
+    session.aws.endpoint_courses = [[("Creating", ""), ("Failed", "It did not pass the ping health check.")]]
+    session.aws.refused["describe_log_streams"] = ("AccessDeniedException", "no identity-based policy allows it")
+    with pytest.raises(
+        StackFailed, match=r"(?s)^sightline is Failed\. .*ping.*What it says can't be read: .*not allowed"
+    ):
+        session.up("a")
+
+
+def test_alarms_that_may_not_be_read_hide_no_roll_back(running: Session) -> None:
+    running.aws.endpoint_courses = [TAKEN_BACK]
+    find = running.aws.cloudwatch_describe_alarms
+
+    def described(**asked: Any) -> dict[str, Any]:
+        if running.aws.endpoint and "FailureReason" in running.aws.endpoint:
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "DescribeAlarms")
+        return find(**asked)
+
+    running.aws.cloudwatch_describe_alarms = described  # type: ignore[method-assign]
+    with pytest.raises(StackFailed, match=r"was taken back to .*In ALARM: which alarm it is can't be read: "):
+        running.update("b")
+
+
 def test_no_capacity_is_explained(session: Session) -> None:
     session.aws.endpoint_courses = [
         [
