@@ -1,4 +1,4 @@
-"""The page that signs in: one form that works without scripts, in the page's own colours."""
+"""The page that signs in, and the one that says why there is none: without scripts, in the page's own colours."""
 
 from ui.markup import Markup, element
 from ui.theme import TITLE
@@ -18,10 +18,21 @@ _EYE = element(
 
 def sign_in_page(*, next: str, name: str = "", problem: str = "") -> str:
     """`next`: the path to go on to, checked already. All addresses are relative to /sign-in."""
+    told = element("p", {"class": "problem", "role": "alert", "id": "problem"}, problem) if problem else None
+    return _document("Sign in", told, _form(next, name, is_refused=bool(problem)))
+
+
+def problem_page(problem: str) -> str:
+    """In place of the page at /, where it is refused."""
+    told = element("p", {"class": "problem", "role": "alert"}, problem)
+    return _document("That did not work", told, element("a", {"class": "button", "href": ""}, "Try again"))
+
+
+def _document(title: str, *content: Markup | None) -> str:
     head = (
         Markup('<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'),
         Markup('<meta name="color-scheme" content="light dark"><meta name="robots" content="noindex">'),
-        element("title", {}, f"Sign in · {TITLE}"),
+        element("title", {}, f"{title} · {TITLE}"),
         Markup('<link rel="icon" href="page/icon.svg" type="image/svg+xml">'),
         Markup('<link rel="stylesheet" href="page/tokens.css"><link rel="stylesheet" href="page/sign_in.css">'),
     )
@@ -29,9 +40,8 @@ def sign_in_page(*, next: str, name: str = "", problem: str = "") -> str:
         "main",
         {},
         element("p", {"class": "wordmark"}, _EYE, element("span", {}, TITLE)),
-        element("h1", {}, "Sign in"),
-        element("p", {"class": "problem", "role": "alert", "id": "problem"}, problem) if problem else None,
-        _form(next, name, is_refused=bool(problem)),
+        element("h1", {}, title),
+        *content,
     )
     return "<!doctype html>" + element("html", {"lang": "en"}, element("head", {}, *head), element("body", {}, body))
 

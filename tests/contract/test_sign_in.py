@@ -190,6 +190,18 @@ def test_a_strangers_word_makes_no_cookie_secure(browser: TestClient) -> None:
     assert "strict-transport-security" not in answer.headers
 
 
+def test_who_opens_the_page_too_often_reads_so_on_a_page(tmp_path: Path) -> None:
+    with client(tmp_path, None, Front(rate=1)) as browser:
+        asked = {"accept": "text/html,application/xhtml+xml"}
+        assert browser.get("/", headers=asked).status_code == 200
+        refused = browser.get("/", headers=asked)
+        assert refused.status_code == 429
+        assert f"came from you: try again in {refused.headers['retry-after']} s." in refused.text
+        assert refused.text.startswith("<!doctype html>")
+        assert "script" not in refused.text
+        assert browser.get("/").json()["error"]["code"] == "too_many_requests"  # whoever wants no page
+
+
 def test_each_caller_has_a_rate_that_thumbnails_do_not_use_up(tmp_path: Path) -> None:
     with client(tmp_path, None, Front(rate=2, proxies=1)) as browser:
         one, other = {"x-forwarded-for": "198.51.100.7"}, {"x-forwarded-for": "198.51.100.8"}
