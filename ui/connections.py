@@ -4,6 +4,7 @@ import json
 import re
 import resource
 import uuid
+from collections import deque
 from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any, ClassVar
@@ -35,6 +36,7 @@ class Connection(HttpToolsProtocol):
         self._head_bytes = 0
         self._has_head = False
         self._begun = b""  # a line of a head, and the end of the one before
+        self._unanswered: deque[Any] = deque()  # requests: uvicorn's cycles, in their order
 
     @property
     def is_quiet(self) -> bool:
@@ -101,6 +103,13 @@ class Connection(HttpToolsProtocol):
         if version not in ("1.0", "1.1") or (version == "1.0" and is_chunked):  # RFC 9112, 6.1: its end is not sure
             raise _Refused
         super().on_headers_complete()
+        self._unanswered.append(self.cycle)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        for cycle in self._unanswered:  # uvicorn tells the last one alone, and the others write to what is closed
+            cycle.disconnected = True
+            cycle.message_event.set()
+        super().connection_lost(exc)
 
     def on_body(self, body: bytes) -> None:
         self._unused_bytes = 0
@@ -112,6 +121,7 @@ class Connection(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
+        self._unanswered.popleft()
         self.quiet_since = self.loop.time()
         super().on_response_complete()
 

@@ -45,6 +45,7 @@ def make_serve_app(service: Service) -> Starlette:
         ],
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False  # to an address of the caller's choice
     app.state.service = service
     add_error_handlers(app, hint="there are GET /ping, POST /invocations, GET /execution-parameters and GET /metrics")
     return app

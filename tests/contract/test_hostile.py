@@ -281,6 +281,18 @@ def test_a_drawing_that_calls_itself_one_is_refused(target: Target) -> None:
     target.refuses(post(target.search, SVG, kind=b"image/svg+xml"), 415, "unsupported_type")
 
 
+@pytest.mark.parametrize("end", [b"", b"GARBAGE\r\n\r\n"])
+def test_who_sends_several_requests_at_once_and_leaves_is_no_defect(target: Target, end: bytes) -> None:
+    several = 5 * post(target.search, GOOD).replace(b"Connection: close\r\n", b"")
+    with socket.create_connection(("127.0.0.1", target.port), timeout=60) as connection:
+        connection.sendall(several + end)
+        connection.shutdown(socket.SHUT_WR)
+        with suppress(ConnectionError):
+            while connection.recv(2**16):
+                pass
+    target.is_well()
+
+
 WAYS_OUT = (
     b"../../../../etc/passwd",
     b"..%2f..%2f..%2f..%2fetc%2fpasswd",

@@ -334,9 +334,9 @@ def test_overload_is_refused_at_once_and_a_late_answer_is_told(tmp_path: Path) -
     assert "\nsightline_busy_total 1.0\n" in metrics
 
 
-@pytest.mark.parametrize("address", ["/", "/docs", "/api/collections", "/thumb/red", "/image/red"])
+@pytest.mark.parametrize("address", ["/", "/docs", "/api/collections", "/thumb/red", "/image/red", "/ping/", "//ping"])
 def test_there_is_nothing_else(client: TestClient, address: str) -> None:
-    assert client.get(address).status_code == 404
+    assert client.get(address, follow_redirects=False).status_code == 404
 
 
 def test_who_asks_for_something_else_is_told_what_there_is(client: TestClient) -> None:

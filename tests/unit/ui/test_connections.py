@@ -144,6 +144,18 @@ def test_an_answer_that_has_begun_is_not_mixed_with_a_refusal(clock: Clock) -> N
         assert (transport.sent, transport.closed) == (b"", True)
 
 
+def test_whoever_leaves_is_gone_for_each_of_the_requests_that_were_sent_together(clock: Clock) -> None:
+    """Else the first one's answer is written to what is closed, which is a defect in the log."""
+    connection, _ = Door(clock).open()
+    cycles = []
+    for _ in range(3):
+        connection.data_received(b"GET / HTTP/1.1\r\n\r\n")
+        cycles.append(connection.cycle)
+    connection.connection_lost(None)
+    assert [cycle.disconnected for cycle in cycles] == [True, True, True]
+    assert all(cycle.message_event.is_set() for cycle in cycles)
+
+
 def test_what_follows_a_body_is_no_header(clock: Clock) -> None:
     connection, _ = Door(clock).open()
     connection.data_received(BEGUN + b"1\r\na\r\n0\r\nHost: evil.example\r\nX-Forwarded-For: 127.0.0.1\r\n\r\n")
