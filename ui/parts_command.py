@@ -68,7 +68,7 @@ def make_part(
         if there is None or work.exists():
             with closing(_opened(stores, work, place.at)) as library:
                 there = place.find() or _made(asked, workspace, library, work, place)
-            shutil.rmtree(work)
+            shutil.rmtree(work, ignore_errors=True)  # another process may take it away too
         if there is not None:
             _check_finished(asked, there, place.at)
             typer.echo(f"{plain(place.at)} is there already.")
