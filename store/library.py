@@ -22,6 +22,7 @@ from store.database import Mode
 from store.lock import Holder, Lock
 from store.mounts import MOUNTS, refuse_network
 from store.places import open_place
+from store.release_cache import drop_unused
 from store.s3 import S3, connect
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class LocalLibrary:
                     files.make_folder(folder)
             self._lock = Lock(data_dir)
             self._sweep()
+            drop_unused(data_dir / "releases")
             if copy_to:
                 self._copy_to(copy_to)
 

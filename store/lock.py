@@ -66,6 +66,8 @@ def read_holder(data_dir: Path) -> Holder | None:
         return None
     except BlockingIOError:
         return _parsed(os.pread(file, 4096, 0))
+    except OSError as error:
+        raise _without_locks(data_dir, error) from error
     finally:
         os.close(file)
 
@@ -75,7 +77,9 @@ def _open(path: Path) -> int:
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         os.fchmod(file, 0o600)
     except OSError as error:
-        raise StoreUnavailable(f"The data folder can't be written: {error.strerror}.") from error
+        raise StoreUnavailable(
+            f"The data folder {path.parent} can't be written: {error.strerror}: set SIGHTLINE_DATA_DIR to one that can."
+        ) from error
     return file
 
 
@@ -88,6 +92,15 @@ def _acquire(file: int, data_dir: Path) -> None:
             if last:
                 raise StoreBusy(_busy(read_holder(data_dir))) from error
             time.sleep(_PAUSE_S)
+        except OSError as error:
+            raise _without_locks(data_dir, error) from error
+
+
+def _without_locks(data_dir: Path, error: OSError) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"The data folder {data_dir} can't be locked: {error.strerror}: set SIGHTLINE_DATA_DIR to one on a disk of "
+        "this machine."
+    )
 
 
 def _busy(holder: Holder | None) -> str:

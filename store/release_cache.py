@@ -29,15 +29,29 @@ def turn(cache: Path, *, waits: bool = True) -> Iterator[None]:
 
     Raises: StoreUnavailable; BlockingIOError where it is another's and this one does not wait.
     """
+    file = _taken(cache, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
     try:
-        file = os.open(cache / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise StoreUnavailable(f"A release can't be unpacked in the data folder: {error.strerror}.") from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     finally:
         os.close(file)
+
+
+def _taken(cache: Path, how: int) -> int:
+    try:
+        file = os.open(cache / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(file, how)
+        except OSError:
+            os.close(file)
+            raise
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        raise StoreUnavailable(
+            f"A release can't be unpacked in {cache}: {error.strerror}: set SIGHTLINE_DATA_DIR to a folder on a disk "
+            "of this machine that can be written, or name a release that is a folder already."
+        ) from error
+    return file
 
 
 def note_use(folder: Path) -> None:

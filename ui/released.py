@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from search.choices import ModelChoice
 from search.encoders.load import endpoint_of, load_exported
-from search.errors import EncoderMismatch
+from search.errors import EncoderMismatch, ReleaseDamaged, shown
 from search.images.decoder import Decoder
 from search.kept_images import KeptImages
 from search.workspace import Workspace
@@ -47,6 +47,11 @@ def released(release: "Release", open_library: OpenLibrary, settings: "Settings"
 
 
 def _within(release: "Release") -> "Encoder":
+    if not any(name.startswith("model/") for name in release.told["files"]):
+        raise ReleaseDamaged(
+            f'"{shown(release.name)}" holds no model. A part that `index --part` made is for `import`; a release is '
+            "what `release build` makes of a collection."
+        )
     return load_exported(release.model, release.model_dir, fingerprint=release.fingerprint, threads=os.cpu_count())
 
 

@@ -71,7 +71,12 @@ def changing(path: Path) -> Iterator[Callable[[Users], None]]:
     except OSError as error:
         raise _unreadable(path.parent, error) from error
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        except OSError as error:
+            raise BadUsers(
+                f"{path.parent} can't be locked: {error.strerror}: keep the users file on a disk of this machine."
+            ) from error
         yield lambda users: _write(path, users)
     finally:
         os.close(folder)

@@ -149,6 +149,23 @@ def test_a_damaged_release_is_not_served(model_alone: Path, tmp_path: Path) -> N
         assert said.splitlines()[-1].startswith('The release "pocket" is damaged in model/config.json')
 
 
+def test_a_part_is_told_apart_from_a_release(release: Path, tmp_path: Path) -> None:
+    part = tmp_path / "part"
+    part.mkdir()
+    subprocess.run(["cp", "-R", str(release / "collection"), str(part)], check=True)
+    told = json.loads((release / "manifest.json").read_bytes())
+    told["files"] = {name: known for name, known in told["files"].items() if name.startswith("collection/")}
+    (part / "manifest.json").write_text(json.dumps(told))
+    for said in (
+        run("release", "verify", str(part), data_dir=tmp_path / "data", code=1),
+        run("search", "a pig", data_dir=tmp_path / "data", code=1, SIGHTLINE_RELEASE=str(part)),
+    ):
+        assert said == (
+            '"gallery" holds no model. A part that `index --part` made is for `import`; a release is what `release '
+            "build` makes of a collection.\n"
+        )
+
+
 def test_what_was_built_is_opened_by_the_store_with_its_licences_and_version(release: Path, tmp_path: Path) -> None:
     opened = open_release(str(release), cache=tmp_path)
     assert (opened.name, opened.collection, opened.told["evaluation"]) == ("gallery", "gallery", None)

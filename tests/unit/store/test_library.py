@@ -1,3 +1,4 @@
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,6 +98,17 @@ def test_what_a_killed_process_left_half_done_is_swept_away(tmp_path: Path) -> N
     assert list(left.iterdir()) == []
     library.create("half", **FAKE)  # type: ignore[arg-type]
     library.close()
+
+
+def test_who_writes_drops_unpacked_releases_and_parts_that_nobody_used_for_a_day(tmp_path: Path) -> None:
+    old, new = tmp_path / "releases" / ("0" * 32), tmp_path / "releases" / ("1" * 32)
+    for folder in (old, new):
+        folder.mkdir(parents=True)
+    os.utime(old, (0, 0))
+    open_library(tmp_path, write=False).close()
+    assert old.exists()
+    open_library(tmp_path).close()
+    assert [path.name for path in old.parent.glob("[!.]*")] == [new.name]
 
 
 def test_a_damaged_collection_harms_no_other(library: LocalLibrary, tmp_path: Path) -> None:
