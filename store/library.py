@@ -275,7 +275,7 @@ class LocalLibrary:
 
     def _refuse_if_read_only(self) -> None:
         if self._lock is None:
-            raise ReadOnly("This data folder is open for reading only.")
+            raise ReadOnly("What is served here can't be changed, as a release can't: build another one.")
 
     def _sweep(self) -> None:
         """What a process that was killed had begun to delete, or to create and not named."""

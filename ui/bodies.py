@@ -18,7 +18,15 @@ def content_type(request: Request) -> str:
 
 
 def limited(request: Request, most_bytes: int) -> Request:
-    """The same request, refused by BodyTooLarge once more than `most_bytes` of its body are announced or sent."""
+    """The same request, refused by BodyTooLarge once more than `most_bytes` of its body are announced or sent.
+
+    Raises: UnsupportedType for a packed body, too.
+    """
+    if (packed := request.headers.get("content-encoding", "identity").strip().lower()) != "identity":
+        raise UnsupportedType(
+            f'The request\'s body is packed ("Content-Encoding: {packed[:40]}"), which is not read here: send it as it '
+            "is."
+        )
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced[:20]) > most_bytes:
         raise _too_large(most_bytes)
@@ -36,7 +44,7 @@ def limited(request: Request, most_bytes: int) -> Request:
 
 
 async def read_body(request: Request, most_bytes: int) -> bytes:
-    """Raises: BodyTooLarge."""
+    """Raises: BodyTooLarge, UnsupportedType."""
     return await limited(request, most_bytes).body()
 
 

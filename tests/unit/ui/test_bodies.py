@@ -1,7 +1,8 @@
 import pytest
+from starlette.requests import Request
 
-from ui.api_errors import NotJson
-from ui.bodies import parse_json
+from ui.api_errors import NotJson, UnsupportedType
+from ui.bodies import limited, parse_json
 
 
 def test_an_object_is_read() -> None:
@@ -46,3 +47,17 @@ def test_an_object_is_read() -> None:
 def test_what_is_no_request_is_refused_in_one_sentence(data: bytes, message: str) -> None:
     with pytest.raises(NotJson, match=message):
         parse_json(data)
+
+
+@pytest.mark.parametrize(("coding", "is_read"), [(b"identity", True), (b"gzip", False), (b"br, gzip", False)])
+def test_a_packed_body_is_refused_as_that(coding: bytes, is_read: bool) -> None:
+    request = Request({"type": "http", "headers": [(b"content-encoding", coding)]})
+    if is_read:
+        limited(request, 10)
+        return
+    with pytest.raises(UnsupportedType) as raised:
+        limited(request, 10)
+    assert str(raised.value) == (
+        f'The request\'s body is packed ("Content-Encoding: {coding.decode()}"), which is not read here: send it as it '
+        "is."
+    )
