@@ -99,6 +99,7 @@ def parameters(stack: str, aws: Aws) -> dict[str, str]:
 
 def settle(stack: str, aws: Aws, say: Say, ask: Ask, wait: Wait) -> None:
     """Waits for what goes on already, and clears away what would refuse every change. Raises: Refused, StackFailed."""
+    refuse_anothers(stack, aws)
     state = status(stack, aws)
     if in_progress(state):
         say(f"{stack}: {state} since an earlier run; waiting for its end.")

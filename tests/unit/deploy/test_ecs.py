@@ -553,6 +553,16 @@ def test_a_stack_of_somebody_else_is_never_changed(session: Session, name: str, 
     assert (theirs.status, theirs.template) == ("UPDATE_COMPLETE", "theirs")
 
 
+@pytest.mark.parametrize("state", ["UPDATE_IN_PROGRESS", "UPDATE_ROLLBACK_FAILED", "ROLLBACK_COMPLETE"])
+def test_a_stack_of_somebody_else_is_neither_waited_for_nor_mended(session: Session, state: str) -> None:
+    session.aws.stacks["sightline-network"] = Stack(state, description="The shop's")
+    with pytest.raises(Refused, match="There is a stack sightline-network that is not Sightline's"):
+        session.up()
+    assert not any("Remove it?" in question or "Try now?" in question for question in session.asked)
+    assert session.aws.stacks["sightline-network"].status == state
+    assert session.aws.waited_s == 5  # for the base
+
+
 def test_without_a_description_a_stack_is_known_by_its_parameters() -> None:
     aws = FakeAws()
 
