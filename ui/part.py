@@ -43,7 +43,8 @@ def open_part(stores: Stores, where: str, cache: Path) -> Part:
     thumbnails = (known["bytes"] for name, known in release.told["files"].items() if name.startswith(_THUMBNAILS))
     if max(thumbnails, default=0) > MOST_THUMBNAIL_BYTES:
         raise SourceError(f"It has a thumbnail of more than {MOST_THUMBNAIL_BYTES:,} bytes, the limit.")
-    if not 0 < release.dim <= _LARGEST_DIM or max(len(release.model), len(release.fingerprint)) > _LONGEST_NAME:
+    names = (release.model, release.fingerprint)
+    if not 0 < release.dim <= _LARGEST_DIM or any(len(n) > _LONGEST_NAME or not n.isprintable() for n in names):
         raise SourceError("Its model is none.")
     with closing(stores.open_part(release.collection_dir)) as there:
         sources = tuple(there.sources())

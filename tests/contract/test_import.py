@@ -575,7 +575,9 @@ def test_a_thumbnail_that_is_none_is_not_kept(
     assert list((settings.data_dir / "collections").glob("*/*/thumbs/*/*")) == []
 
 
-@pytest.mark.parametrize("model", [{"dim": 0}, {"dim": 10**9}, {"name": "x" * 1000}, {"fingerprint": "x" * 1000}])
+@pytest.mark.parametrize(
+    "model", [{"dim": 0}, {"dim": 10**9}, {"name": "x" * 1000}, {"name": "\x1b[2J"}, {"fingerprint": "x" * 1000}]
+)
 def test_a_model_that_is_none_makes_no_collection(out: Path, settings: Settings, model: dict[str, Any]) -> None:
     part = made_part(out, 1, 1, [])
     told = {"name": "pocket", "fingerprint": MODEL, "dim": DIM} | model
