@@ -112,7 +112,7 @@ def main() -> None:
     except BadSetting as error:
         sys.exit(str(error))
     from store import batch_output, library, lock, part_place, parts, places, release, sources
-    from ui.commands import Bundled, build, told
+    from ui.commands import Bundled, build
     from ui.model_command import model_commands
     from ui.release_command import release_commands
     from ui.stores import Stores
@@ -131,8 +131,8 @@ def main() -> None:
         open_place=places.open_place,
     )
     commands = build(settings, join, holder=holder, bundled=Bundled(GALLERY, QUERIES, card=card_of), stores=stores)
-    commands.add_typer(model_commands(settings, models_of, told, join, holder), name="model")
-    commands.add_typer(release_commands(settings, told, join, stores, root=HERE, gallery=GALLERY), name="release")
+    commands.add_typer(model_commands(settings, models_of, join, holder), name="model")
+    commands.add_typer(release_commands(settings, join, stores, root=HERE, gallery=GALLERY), name="release")
     commands(["ui"] if settings.in_space and len(sys.argv) == 1 else None)  # a Space gives no arguments
 
 

@@ -3,37 +3,30 @@
 An error is one sentence on stderr and exit code 1; a wrong option 2.
 """
 
-import json
 import logging
 import os
-import stat
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search.errors import EmptyQuery, SearchError, SourceError
 from settings import Settings
-from ui.terminal import has_screen, plain
+from ui.collections_command import collections_commands
+from ui.search_command import add_search, read_image
+from ui.terminal import has_screen, told
 from ui.user_command import token_commands, user_commands
-from ui.words_command import WordsCommand
 
 if TYPE_CHECKING:
-    from search.types import Answer, Encoder, Holder, Query
+    from search.types import Encoder, Holder
     from ui.changing import Changing
     from ui.start import Join
     from ui.stores import Stores
 
-
 OWN_COLLECTION = "images"  # that `index` adds to where none is named: the bundled gallery can't be changed
-
-CollectionOption = Annotated[
-    str | None, typer.Option("--collection", "-c", metavar="NAME", help="Without it: the default collection.")
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,35 +61,7 @@ def build(
 
         return open_changing(settings, join, holder)
 
-    @app.command(cls=WordsCommand)
-    def search(
-        words: Annotated[
-            list[str] | None, typer.Argument(help='What to look for; "-word" and "without X" subtract.')
-        ] = None,
-        image: Annotated[
-            list[Path] | None, typer.Option(metavar="FILE", help="A picture to look like; can be given again.")
-        ] = None,
-        minus: Annotated[
-            list[str] | None, typer.Option(metavar="TEXT", help="What not to find; can be given again.")
-        ] = None,
-        top_k: Annotated[int, typer.Option(min=1, max=1000, help="How many hits.")] = 5,
-        collection: CollectionOption = None,
-        as_json: Annotated[bool, typer.Option("--json", help="The answer as POST /api/search gives it.")] = False,
-    ) -> None:
-        """Find images by words, by example, or by both.
-
-        \b
-        python app.py search "a red boat"
-        python app.py search "a boat" -people --top-k 20
-        python app.py search "a boat" --minus "two people"
-        python app.py search "at night" --image holiday.jpg --json
-        """
-        max_bytes = settings.max_image_mb * 2**20
-        with told(), closing(join(settings, write=False)) as workspace:
-            answer = workspace.engine(collection).search(
-                _query(words or (), [_read(path, max_bytes) for path in image or ()], minus or (), top_k)
-            )
-            typer.echo(_as_json(answer) if as_json else _as_lines(answer))
+    add_search(app, settings, join)
 
     @app.command()
     def index(
@@ -227,7 +192,7 @@ def build(
                 collection=name,
                 queries=file,
                 by=by or (),
-                read_file=_read,
+                read_file=read_image,
                 max_image_bytes=settings.max_image_mb * 2**20,
                 exact_up_to=settings.exact_up_to,
                 json_file=json_file,
@@ -235,57 +200,6 @@ def build(
             )
             if collection is None:
                 typer.echo(f"\n{bundled.card(workspace.engine(name).encoder)}")
-
-    collections = typer.Typer(no_args_is_help=False, rich_markup_mode=None)
-    app.add_typer(collections, name="collections")
-
-    @collections.callback(invoke_without_command=True)
-    def list_collections(context: typer.Context) -> None:
-        """List the collections, make one, delete one.
-
-        \b
-        python app.py collections
-        python app.py collections create photos --model ~/models/ViT-B-32
-        python app.py collections delete photos
-
-        A collection belongs to the model that it is made with.
-        """
-        if context.invoked_subcommand is None:
-            with told(), closing(join(settings, write=False)) as workspace:
-                for summary in workspace.collections():
-                    about = f"  {plain(summary.info.description)}" if summary.info.description else ""
-                    typer.echo(f"{summary.info.name}  {summary.count:,} images, {summary.info.model}{about}")
-
-    @collections.command()
-    def create(
-        name: Annotated[str, typer.Argument(help="Letters, digits, spaces, _ . and -.")],
-        model: Annotated[str | None, typer.Option(help="Without it: the model that is set.")] = None,
-        description: Annotated[str, typer.Option(help="What it is for.")] = "",
-    ) -> None:
-        """Make an empty collection for one model.
-
-        \b
-        python app.py collections create photos --model ~/models/ViT-B-32
-        """
-        with told(), changing() as change:
-            change.create(name, model=model or settings.model, description=description)
-            typer.echo(f'Made "{name}" for the model {model or settings.model}.')
-
-    @collections.command()
-    def delete(
-        name: str,
-        yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    ) -> None:
-        """Delete a collection; images that are indexed in place stay where they are.
-
-        \b
-        python app.py collections delete photos
-        """
-        if not yes:
-            typer.confirm(f'Delete the collection "{name}" and what is known of its images?', abort=True)
-        with told(), changing() as change:
-            change.delete(name)
-            typer.echo(f'Deleted "{name}".')
 
     @app.command()
     def int8(
@@ -356,8 +270,9 @@ def build(
             run_serve(settings, join, open_place=stores.open_place if stores else None)
         leave()
 
-    app.add_typer(user_commands(settings, told), name="user")
-    app.add_typer(token_commands(settings, told), name="token")
+    app.add_typer(collections_commands(settings, join, changing), name="collections")
+    app.add_typer(user_commands(settings), name="user")
+    app.add_typer(token_commands(settings), name="token")
     return app
 
 
@@ -370,52 +285,3 @@ def _places(values: list[str]) -> list[str]:
             raise typer.BadParameter(f"Path '{value}' does not exist.")
         places.append(value if value.startswith("s3://") else str(path.resolve()))
     return places
-
-
-@contextmanager
-def told() -> Iterator[None]:
-    """An error meant for a person becomes one sentence on stderr and exit code 1."""
-    try:
-        yield
-    except SearchError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
-
-
-def _query(words: Sequence[str], images: Sequence[bytes], minus: Sequence[str], top_k: int) -> "Query":
-    from search.query import MINUS_WEIGHT, parse_text
-    from search.types import Part, Query
-
-    asked = parse_text(" ".join(words)) if words else ()
-    pictures = [Part(image=image) for image in images]
-    subtracted = [Part(text=what, weight=MINUS_WEIGHT) for what in minus]
-    if not asked and not pictures and not subtracted:
-        raise EmptyQuery('Nothing to search for: give words, such as "a red boat", or a picture with --image.')
-    return Query(parts=(*asked, *pictures, *subtracted), top_k=top_k)
-
-
-def _read(path: Path, max_bytes: int) -> bytes:
-    """One byte more than the limit is enough for the decoder to refuse it."""
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise SourceError(f"{path} can't be read: it is not a file.")
-        with path.open("rb") as file:
-            return file.read(max_bytes + 1)
-    except OSError as error:
-        raise SourceError(f"{path} can't be read: {error.strerror}.") from error
-
-
-def _as_json(answer: "Answer") -> str:
-    from ui.api_query import answer_json, no_thumb_url
-
-    return json.dumps(answer_json(answer, thumb_url=no_thumb_url), ensure_ascii=False, indent=2)
-
-
-def _as_lines(answer: "Answer") -> str:
-    lines = [
-        f"{hit.rank:4}  {hit.score:+.3f}  {plain(hit.record.uri)}  {plain(hit.record.caption)}".rstrip()
-        for hit in answer.hits
-    ]
-    if answer.weak:
-        lines.insert(0, "Nothing here fits well; these come closest.")
-    return "\n".join(lines) or f'Nothing is in the collection "{answer.collection}" that could be found.'

@@ -4,14 +4,13 @@ import logging
 import sys
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from search.errors import SearchError
 from settings import Settings
-from ui.terminal import plain, span
+from ui.terminal import plain, span, told
 
 if TYPE_CHECKING:
     from search.models import Download, Models, ModelState
@@ -33,7 +32,6 @@ class Failed(SearchError):
 def model_commands(
     settings: Settings,
     open_models: "Callable[[Settings], Models]",
-    told: Callable[[], AbstractContextManager[None]],
     join: "Join",
     holder: "Callable[[], Holder | None]",
 ) -> typer.Typer:

@@ -1,8 +1,8 @@
 """`python app.py release`: a collection and its model made into a release, and one checked; what it is, store says."""
 
 import logging
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, closing
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from settings import Settings
-from ui.terminal import plain
+from ui.terminal import plain, told
 
 if TYPE_CHECKING:
     from search.types import Collection, Release
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 def release_commands(
     settings: Settings,
-    told: Callable[[], AbstractContextManager[None]],
     join: "Join",
     stores: "Stores",
     *,

@@ -1,7 +1,12 @@
-"""Text from elsewhere and spans of time, fit to be printed in a terminal; whether a screen is near it."""
+"""What is printed in a terminal: text from elsewhere, spans of time, errors; whether a screen is near it."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import typer
+
+from search.errors import SearchError
 
 
 def plain(text: str) -> str:
@@ -34,3 +39,13 @@ def has_screen(environment: Mapping[str, str], platform: str) -> bool:
     if platform in ("darwin", "win32"):
         return not is_far
     return not is_far and any(environment.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """An error meant for a person becomes one sentence on stderr and exit code 1."""
+    try:
+        yield
+    except SearchError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -10,11 +9,9 @@ from typing import Annotated
 import typer
 
 from settings import Settings
-from ui.terminal import plain
+from ui.terminal import plain, told
 from ui.users import BadUsers, Users, with_password, with_token, with_user, without_token, without_user
 from ui.users_file import changing, users_in
-
-Told = Callable[[], AbstractContextManager[None]]
 
 
 class Role(StrEnum):
@@ -26,8 +23,7 @@ RoleOption = Annotated[Role, typer.Option("--role", help="viewer: search and loo
 FromStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from the first line of stdin.")]
 
 
-def user_commands(settings: Settings, told: Told) -> typer.Typer:
-
+def user_commands(settings: Settings) -> typer.Typer:
     app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Who may sign in to the page.")
 
     @app.command()
@@ -66,8 +62,7 @@ def user_commands(settings: Settings, told: Told) -> typer.Typer:
     return app
 
 
-def token_commands(settings: Settings, told: Told) -> typer.Typer:
-
+def token_commands(settings: Settings) -> typer.Typer:
     app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Tokens by which programs sign in.")
 
     @app.command()

@@ -8,7 +8,6 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from settings import Settings
-from ui.commands import told
 from ui.passwords import is_password
 from ui.user_command import token_commands, user_commands
 from ui.users_file import users_in
@@ -26,7 +25,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def run(path: Path) -> Run:
     settings = Settings(auth=str(path))
-    apps = {"user": user_commands(settings, told), "token": token_commands(settings, told)}
+    apps = {"user": user_commands(settings), "token": token_commands(settings)}
     return lambda kind, *words, sent="": CliRunner().invoke(apps[kind], words, input=sent)
 
 
@@ -72,6 +71,6 @@ def test_a_token_is_printed_once_and_only_its_hash_is_kept(run: Run, path: Path)
 
 @pytest.mark.parametrize("auth", ["", '{"version": 1}'])
 def test_which_file_is_meant_must_be_said(auth: str) -> None:
-    refused = CliRunner().invoke(user_commands(Settings(auth=auth), told), ["list"])
+    refused = CliRunner().invoke(user_commands(Settings(auth=auth)), ["list"])
     assert refused.exit_code == 1
     assert "SIGHTLINE_AUTH" in refused.output
