@@ -51,17 +51,18 @@ def as_made_from(told: object) -> MadeFrom | None:
 def difference(before: MadeFrom, now: MadeFrom) -> str:
     """The end of a sentence that begins with what was made before; nothing where it would be made again as it is."""
     if before.sources != now.sources:
-        return f"it was made of {_named(before.sources)} and not of {_named(now.sources)}"
+        return f"it was made of {named(before.sources)} and not of {named(now.sources)}"
     if before.max_image_mb != now.max_image_mb:
         return f"SIGHTLINE_MAX_IMAGE_MB was {before.max_image_mb} and is {now.max_image_mb}"
     if before.images and now.images and before.images != now.images:
         return (
-            f"there were {before.images.count:,} images in {_named(now.sources)} for it, and there are "
+            f"there were {before.images.count:,} images in {named(now.sources)} for it, and there are "
             f"{now.images.count:,} now, or other ones"
         )
     return ""
 
 
-def _named(sources: Sequence[str]) -> str:
+def named(sources: Sequence[str]) -> str:
+    """The first, in a sentence."""
     more = f" and {len(sources) - _NAMED:,} more" if len(sources) > _NAMED else ""
     return ", ".join(source[-80:] for source in sources[:_NAMED]) + more

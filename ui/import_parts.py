@@ -6,6 +6,7 @@ from pathlib import Path
 import typer
 
 from search.errors import CollectionNotFound, EncoderMismatch, SearchError, SourceError
+from search.made_from import named
 from search.types import Collection, Library
 from ui.joining import Odd, check_model, open_target, say, take_in
 from ui.part import Part, brought, open_part, roots_of
@@ -72,15 +73,17 @@ def _check_models(library: Library, collection: str, parts: Sequence[Part]) -> N
 
 
 def _missing(parts: Sequence[Part]) -> list[str]:
-    """A sentence for each number of parts that some belong to."""
-    numbers: dict[int, set[int]] = {}
+    """A sentence for each set of parts that some belong to: those of one number, made of the same."""
+    numbers: dict[tuple[int, tuple[str, ...]], set[int]] = {}
     for part in parts:
-        numbers.setdefault(part.share.of, set()).add(part.share.number)
+        made_from = part.made_from.sources if part.made_from else ()
+        numbers.setdefault((part.share.of, made_from), set()).add(part.share.number)
     said = []
-    for of, there in numbers.items():
+    for (of, made_from), there in numbers.items():
         if absent := sorted(set(range(1, of + 1)) - there):
+            what = f" of {plain(named(made_from))}" if made_from else ""
             more = f" and {len(absent) - _NAMED:,} more" if len(absent) > _NAMED else ""
-            said.append(f"Of {of} parts these are missing: {', '.join(map(str, absent[:_NAMED]))}{more}.")
+            said.append(f"Of {of} parts{what} these are missing: {', '.join(map(str, absent[:_NAMED]))}{more}.")
     return said
 
 

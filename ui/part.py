@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from search.errors import BadQuery, SearchError, SourceError
+from search.made_from import MadeFrom, as_made_from
 from search.share import MOST_SHARES, Share
 from search.shipped_item import MOST_THUMBNAIL_BYTES, ShippedItem, check_item, is_text
 from search.types import Collection, Failure, Record, Release
@@ -32,6 +33,7 @@ class Part:
     sources: tuple[str, ...]
     unusable: tuple[Failure, ...] | None  # None: it does not say which
     unusable_count: int
+    made_from: MadeFrom | None  # None: of an earlier version, which did not say
 
 
 def open_part(stores: Stores, where: str, cache: Path) -> Part:
@@ -51,7 +53,8 @@ def open_part(stores: Stores, where: str, cache: Path) -> Part:
     if len(sources) > _MOST_SOURCES or any("/" in name or name in ("", ".", "..") for name in _local(sources)):
         raise SourceError("It names what is no source of images.")
     unusable = _unusable(release.told.get("unusable_files"))
-    return Part(where, release, share, sources, unusable, _count(release.told.get("unusable"), unusable or ()))
+    count = _count(release.told.get("unusable"), unusable or ())
+    return Part(where, release, share, sources, unusable, count, as_made_from(release.told.get("made_from")))
 
 
 def _share_of(release: Release) -> Share | None:

@@ -19,6 +19,7 @@ import pytest
 from app import join
 from search.errors import EncoderMismatch, ReadOnly, SourceError, StoreBusy
 from search.images.decoder import Decoded
+from search.made_from import MadeFrom
 from search.share import Share
 from search.shipped_item import ship_item
 from search.types import Collection, Failure, Item
@@ -144,6 +145,21 @@ def test_a_part_of_another_model_between_others_is_named_and_they_come_in(
     assert (
         f'{odd} was left out: "photos" is for the model pocket, and this is of another one.' in capsys.readouterr().err
     )
+
+
+def test_shares_of_different_images_do_not_make_one_another_whole(
+    out: Path, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    of_photos, of_scans = (MadeFrom((name,), 50).to_json() for name in ("photos", "scans"))
+    parts = [
+        made_part(out, 1, 2, images("a.jpg"), made_from=of_photos),
+        made_part(out, 2, 2, images("b.jpg", seed=1), made_from=of_scans),
+    ]
+    with pytest.raises(SourceError, match="missing"):
+        imported(settings, *parts)
+    said = capsys.readouterr().err.splitlines()
+    assert said == ["Of 2 parts of photos these are missing: 2.", "Of 2 parts of scans these are missing: 1."]
+    assert uris(settings) == ["photos/a.jpg", "photos/b.jpg"]
 
 
 def test_parts_of_two_models_make_no_new_collection(out: Path, settings: Settings) -> None:

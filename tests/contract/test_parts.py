@@ -106,13 +106,15 @@ def test_joining_again_changes_nothing(parts: list[Path], tmp_path: Path) -> Non
     assert len(kept(tmp_path, "photos")[0]) == COUNT
 
 
-def test_a_damaged_and_a_missing_part_are_named_and_the_others_come_in(parts: list[Path], tmp_path: Path) -> None:
+def test_a_damaged_and_a_missing_part_are_named_and_the_others_come_in(
+    images: Path, parts: list[Path], tmp_path: Path
+) -> None:
     damaged = tmp_path / parts[1].name
     subprocess.run(["cp", "-R", str(parts[1]), str(damaged)], check=True)
     (damaged / "collection" / "catalog.sqlite").write_bytes(b"")
     said = run("import", str(parts[0]), str(damaged), str(parts[2]), "-c", "photos", data_dir=tmp_path / "d", code=1)
     assert f"{damaged} was left out" in said
-    assert "Of 4 parts these are missing: 2, 4." in said
+    assert f"Of 4 parts of {images.name}/ these are missing: 2, 4." in said
     told = [json.loads((part / "manifest.json").read_text())["collection"] for part in (parts[0], parts[2])]
     assert len(kept(tmp_path / "d", "photos")[0]) == sum(part["images"] for part in told) > 0
 
