@@ -34,18 +34,18 @@ def join(settings: Settings, *, write: bool) -> Workspace:
     from search.kept_images import KeptImages
     from search.memory import available_bytes
     from search.speeds import Speeds
-    from store.library import open_library
+    from store.library import LocalLibrary
     from store.release import open_release
     from store.sources import open_sources
     from ui.released import released
 
     if settings.release:
         release = open_release(settings.release, cache=settings.data_dir / "releases", is_served=True)
-        return released(release, open_library, settings)
+        return released(release, LocalLibrary, settings)
     models_dir, named, exports = settings.data_dir / "models", models_of(settings), threading.Lock()
     if (usual := named.state(settings.model)).state == "unknown":
         raise ModelNotFound(f"SIGHTLINE_MODEL can't be used. {usual.note}")
-    library = open_library(
+    library = LocalLibrary(
         settings.data_dir,
         bundled=[(GALLERY, HERE / "pocket" / "gallery")],
         exact_up_to=settings.exact_up_to,
@@ -119,7 +119,7 @@ def main() -> None:
 
     holder = partial(lock.read_holder, settings.data_dir)
     stores = Stores(
-        open_library=library.open_library,
+        open_library=library.LocalLibrary,
         open_sources=sources.open_sources,
         origins=sources.origins,
         build_release=release.build_release,

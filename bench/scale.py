@@ -37,11 +37,11 @@ def measure_scale(work: Path) -> list[Figure]:
 
 def fill(data_dir: Path, count: int) -> None:
     """The collection "many": neighbours of the gallery's own embeddings, so that their spread is a real model's."""
-    from store.library import open_folder, open_library
+    from store.library import LocalLibrary, open_folder
 
     gallery = open_folder(ROOT / "pocket" / "gallery")
     info, seeds = gallery.info, gallery.background()
-    library = open_library(data_dir)
+    library = LocalLibrary(data_dir)
     collection = library.create("many", model=info.model, fingerprint=info.fingerprint, dim=info.dim)
     rng = np.random.default_rng(0)
     for start in range(0, count, 1000):

@@ -50,7 +50,12 @@ class LocalLibrary:
         bucket: Callable[[], S3] = connect,
         mounts: Path = MOUNTS,
     ) -> None:
-        """`bucket`: how S3 is reached for the originals that are there, and the copy that goes to `copy_to`."""
+        """`bucket`: how S3 is reached for the originals that are there, and the copy that goes to `copy_to`, a folder
+        or an address in S3.
+
+        Raises: StoreBusy where another process has the data folder open for writing, StoreUnavailable where it is on a
+        network; with `copy_to` also StorageError and StoreUnavailable where a copy is needed and can't be restored.
+        """
         self._data_dir, self._bundled, self._exact_up_to = data_dir, dict(bundled), exact_up_to
         self._open: dict[str, StoredCollection] = {}
         self._changing = threading.RLock()
@@ -282,33 +287,6 @@ class LocalLibrary:
         for folder in self._collections.iterdir():
             if folder.is_dir() and (folder.name.startswith(".deleted-") or not (folder / "current").exists()):
                 shutil.rmtree(folder, ignore_errors=True)
-
-
-def open_library(
-    data_dir: Path,
-    *,
-    bundled: Sequence[tuple[str, Path]] = (),
-    exact_up_to: int = 10_000,
-    chroma_url: str | None = None,
-    write: bool = True,
-    copy_to: str = "",
-    bucket: Callable[[], S3] = connect,
-    mounts: Path = MOUNTS,
-) -> LocalLibrary:
-    """Raises: StoreBusy where another process has the data folder open for writing, StoreUnavailable where it is on a
-    network; with `copy_to`, a folder or an address in S3, also StorageError and StoreUnavailable where a copy is needed
-    and can't be restored.
-    """
-    return LocalLibrary(
-        data_dir,
-        bundled=bundled,
-        exact_up_to=exact_up_to,
-        chroma_url=chroma_url,
-        write=write,
-        copy_to=copy_to,
-        bucket=bucket,
-        mounts=mounts,
-    )
 
 
 def open_folder(folder: Path) -> Collection:

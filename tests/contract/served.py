@@ -13,7 +13,7 @@ from search.kept_images import KeptImages
 from search.models import Models
 from search.types import Encoder, Item, Record
 from search.workspace import Workspace
-from store.library import open_library
+from store.library import LocalLibrary
 from store.sources import open_sources
 from tests.fakes import FakeEncoder
 
@@ -38,7 +38,7 @@ def open_workspace(
     """The collection `colours`, in which each picture's id is its colour; made where it is not there yet."""
     made = encoder or FakeEncoder()
     decoder = Decoder(workers=1, max_bytes=MAX_IMAGE_BYTES)
-    library = open_library(data_dir, write=write)
+    library = LocalLibrary(data_dir, write=write)
     workspace = Workspace(
         library,
         load_encoder=lambda name: made,

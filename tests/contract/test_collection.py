@@ -11,7 +11,7 @@ import pytest
 from search.errors import ItemNotFound, ReadOnly, SourceError
 from search.types import Collection, Condition, Failure, Item
 from store.collection import build_folder
-from store.library import LocalLibrary, open_folder, open_library
+from store.library import LocalLibrary, open_folder
 from tests.stored import DIM, brute_force, embeddings, found, item, items, wait_until_indexed
 
 EVEN = (Condition("parity", "eq", 0),)
@@ -25,7 +25,7 @@ def exact_up_to(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture
 def library(tmp_path: Path, exact_up_to: int) -> Iterator[LocalLibrary]:
-    opened = open_library(tmp_path / "data", exact_up_to=exact_up_to)
+    opened = LocalLibrary(tmp_path / "data", exact_up_to=exact_up_to)
     if not exact_up_to:
         opened.start_index()
     yield opened
@@ -148,7 +148,7 @@ def test_all_is_there_after_opening_again(library: LocalLibrary, tmp_path: Path,
     before = collection.search(embeddings(1)[0], top_k=60)
     wait_until_indexed(collection)
     library.close()
-    with_index = open_library(tmp_path / "data", exact_up_to=exact_up_to)
+    with_index = LocalLibrary(tmp_path / "data", exact_up_to=exact_up_to)
     try:
         collection = with_index.open("Holidays")
         assert collection.search(embeddings(1)[0], top_k=60).scores == before.scores
@@ -328,7 +328,7 @@ def test_a_damaged_embedding_is_left_out_and_counted(library: LocalLibrary, tmp_
         connection.execute("UPDATE embeddings SET packed = zeroblob(32) WHERE seq = 3")
         connection.execute("UPDATE embeddings SET packed = x'00' WHERE seq = 5")
     connection.close()
-    again = open_library(tmp_path / "data", exact_up_to=exact_up_to)
+    again = LocalLibrary(tmp_path / "data", exact_up_to=exact_up_to)
     try:
         if not exact_up_to:
             again.start_index()

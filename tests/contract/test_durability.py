@@ -13,7 +13,7 @@ from search.errors import DiskFull, StoreBusy
 from search.types import Collection, Item
 from store.catalog import Catalog
 from store.collection import StoredCollection, create_folder
-from store.library import open_library
+from store.library import LocalLibrary
 from store.manifest import new_info
 from tests.stored import DIM, brute_force, embeddings, found, item, items
 
@@ -21,10 +21,10 @@ WRITER = """
 import random, sys
 from pathlib import Path
 from search.errors import CollectionNotFound
-from store.library import open_library
+from store.library import LocalLibrary
 from tests.contract.test_durability import numbered
 from tests.stored import DIM
-library = open_library(Path(sys.argv[1]), exact_up_to=0)
+library = LocalLibrary(Path(sys.argv[1]), exact_up_to=0)
 try:
     collection = library.open("Holidays")
 except CollectionNotFound:
@@ -79,7 +79,7 @@ def _write_until_killed(data: Path, *, seed: int, seconds: float) -> list[list[s
 
 def _kept(data: Path) -> set[int]:
     """What is there now, which must be whole."""
-    library = open_library(data, write=False)
+    library = LocalLibrary(data, write=False)
     collection = library.open("Holidays")
     kept = {number for number in range(500) if collection.records([numbered(number).record.id])}
     query = embeddings(1, seed=1000)[0]
@@ -107,14 +107,14 @@ def test_a_full_disk_keeps_nothing_of_a_batch_and_harms_nothing_that_was_there(t
 
 
 def test_a_reader_opens_beside_the_writer_and_a_second_writer_is_refused(tmp_path: Path) -> None:
-    writer = open_library(tmp_path)
+    writer = LocalLibrary(tmp_path)
     collection = writer.create("Holidays", model="fake", fingerprint="fake-1", dim=DIM)
     collection.put(items(20))
-    reader = open_library(tmp_path, write=False)
+    reader = LocalLibrary(tmp_path, write=False)
     query = np.full(DIM, DIM**-0.5, np.float32)
     assert found(reader.open("Holidays"), query, top_k=5) == brute_force(items(20), query, top_k=5)
     with pytest.raises(StoreBusy):
-        open_library(tmp_path)
+        LocalLibrary(tmp_path)
     reader.close()
     collection.put(items(1, start=30))
     assert len(collection) == 21
@@ -122,7 +122,7 @@ def test_a_reader_opens_beside_the_writer_and_a_second_writer_is_refused(tmp_pat
 
 
 def test_a_thumbnail_that_a_power_cut_left_empty_is_written_again(tmp_path: Path) -> None:
-    library = open_library(tmp_path)
+    library = LocalLibrary(tmp_path)
     collection = library.create("Holidays", model="fake", fingerprint="fake-1", dim=DIM)
     collection.put([numbered(1)])
     (path,) = tmp_path.glob("collections/Holidays/*/thumbs/*/*.webp")

@@ -17,7 +17,7 @@ from search.intervals import Estimate
 from search.kept_images import KeptImages
 from search.labels import MOST_BYTES, read_labels
 from search.workspace import Workspace
-from store.library import open_library
+from store.library import LocalLibrary
 from tests.contract.served import open_workspace
 from tests.fakes import FakeEncoder
 from tests.stored import item, wait_until, wait_until_indexed
@@ -148,7 +148,7 @@ def test_who_may_change_nothing_evaluates_nothing_and_may_look(workspace: Worksp
 
 
 def test_the_index_is_judged_against_the_exact_scan(tmp_path: Path) -> None:
-    library = open_library(tmp_path, exact_up_to=0)
+    library = LocalLibrary(tmp_path, exact_up_to=0)
     library.start_index()
     made = library.create("fan", model="fake", fingerprint="fake-1", dim=3)
     angles = np.radians(np.arange(1, 61)).tolist()

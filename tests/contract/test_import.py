@@ -25,7 +25,7 @@ from search.shipped_item import ship_item
 from search.types import Collection, Failure, Item
 from settings import Settings
 from store.batch_output import read_outputs
-from store.library import open_library
+from store.library import LocalLibrary
 from store.lock import read_holder
 from store.part_place import part_place
 from store.parts import find_parts, open_part
@@ -40,7 +40,7 @@ from ui.import_command import import_all
 from ui.stores import Stores
 
 STORES = Stores(
-    open_library=open_library,
+    open_library=LocalLibrary,
     open_sources=open_sources,
     origins=origins,
     build_release=build_release,
@@ -76,7 +76,7 @@ def made_part(
 ) -> Path:
     """As `index --part` makes it, without its encoder."""
     name = f"part-{number:04}-of-{of:04}"
-    with closing(open_library(out / f".{name}")) as library:
+    with closing(LocalLibrary(out / f".{name}")) as library:
         collection = library.create("part", model="pocket", fingerprint=fingerprint, dim=DIM)
         for source in sources:
             collection.set_source(source, None)
@@ -124,7 +124,7 @@ def imported(settings: Settings, *given: Path | str, source: str | None = None, 
 
 @contextmanager
 def opened(settings: Settings, name: str = "photos", *, write: bool = False) -> Iterator[Collection]:
-    with closing(open_library(settings.data_dir, write=write)) as library:
+    with closing(LocalLibrary(settings.data_dir, write=write)) as library:
         yield library.open(name)
 
 
@@ -174,7 +174,7 @@ def test_parts_of_two_models_make_no_new_collection(out: Path, settings: Setting
         f"The parts are of 2 models and a collection is of one; nothing was imported. Name those of one model: "
         f"{parts[0]} and 1 more, or {parts[1]}."
     )
-    with closing(open_library(settings.data_dir, write=False)) as library:
+    with closing(LocalLibrary(settings.data_dir, write=False)) as library:
         assert library.list() == []
 
 
@@ -260,7 +260,7 @@ def test_an_output_that_is_a_link_is_not_read(
 @pytest.fixture
 def served(settings: Settings) -> Iterator[None]:
     """A page has the data folder open."""
-    with closing(open_library(settings.data_dir)) as library:
+    with closing(LocalLibrary(settings.data_dir)) as library:
         library.announce("http://127.0.0.1:7860")
         yield
 
@@ -277,7 +277,7 @@ def test_a_page_that_has_the_data_folder_open_is_named_and_what_to_do(
 
 
 def test_who_only_writes_for_a_while_is_waited_for(out: Path, settings: Settings) -> None:
-    with closing(open_library(settings.data_dir)), pytest.raises(StoreBusy) as raised:
+    with closing(LocalLibrary(settings.data_dir)), pytest.raises(StoreBusy) as raised:
         imported(settings, made_part(out, 1, 1, images("a.jpg")))
     assert str(raised.value) == (
         f"Process {os.getpid()} has this data folder open for writing, and only one can: import again when it has "
@@ -602,7 +602,7 @@ def test_a_model_that_is_none_makes_no_collection(out: Path, settings: Settings,
     (part / "collection" / "manifest.json").write_text(json.dumps(inside | given))
     with pytest.raises(SourceError):
         imported(settings, noted(part, model=told))
-    with closing(open_library(settings.data_dir, write=False)) as library:
+    with closing(LocalLibrary(settings.data_dir, write=False)) as library:
         assert library.list() == []
 
 

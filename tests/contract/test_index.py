@@ -22,7 +22,7 @@ from store.chroma import Chroma
 from store.chroma_server import ChromaServer, free_port
 from store.collection import build_folder
 from store.indexer import Indexer
-from store.library import LocalLibrary, open_library
+from store.library import LocalLibrary
 from tests.stored import DIM, brute_force, embeddings, found, is_indexed, item, items, wait_until
 
 KEPT = items(400)
@@ -35,7 +35,7 @@ def opened(tmp_path: Path) -> Iterator[Callable[..., LocalLibrary]]:
     libraries = []
 
     def open_one(name: str = "data", **options: object) -> LocalLibrary:
-        libraries.append(open_library(tmp_path / name, exact_up_to=0, **options))  # type: ignore[arg-type]
+        libraries.append(LocalLibrary(tmp_path / name, exact_up_to=0, **options))  # type: ignore[arg-type]
         return libraries[-1]
 
     yield open_one
@@ -194,10 +194,10 @@ def test_a_taken_port_is_left_to_who_has_it(tmp_path: Path, taken_by: str) -> No
 PARENT = """
 import sys
 from pathlib import Path
-from store.library import open_library
+from store.library import LocalLibrary
 from tests.contract.test_index import children, filled
 from tests.stored import is_indexed, wait_until
-library = open_library(Path(sys.argv[1]), exact_up_to=0)
+library = LocalLibrary(Path(sys.argv[1]), exact_up_to=0)
 library.start_index()
 collection = filled(library)
 wait_until(lambda: is_indexed(collection))
@@ -345,7 +345,7 @@ def test_without_a_writable_collection_that_has_images_no_server_runs(
 
 
 def test_a_small_collection_is_kept_in_chroma_as_well(tmp_path: Path, remote: str) -> None:
-    library = open_library(tmp_path / "data", chroma_url=remote)
+    library = LocalLibrary(tmp_path / "data", chroma_url=remote)
     library.start_index()
     collection = filled(library)
     wait_until(lambda: is_indexed(collection))
@@ -358,7 +358,7 @@ def test_a_small_collection_is_kept_in_chroma_as_well(tmp_path: Path, remote: st
 
 
 def test_rows_that_chroma_was_not_told_yet_are_merged_with_its_own(tmp_path: Path, remote: str) -> None:
-    library = open_library(tmp_path / "data", exact_up_to=0)
+    library = LocalLibrary(tmp_path / "data", exact_up_to=0)
     stored = library.create("Holidays", model="fake", fingerprint="fake-1", dim=DIM)
     stored.index_with(Indexer(remote))  # its thread is never started: this test decides what Chroma is told
     chroma = Chroma(remote)
@@ -376,7 +376,7 @@ def test_rows_that_chroma_was_not_told_yet_are_merged_with_its_own(tmp_path: Pat
 
 
 def test_a_view_no_longer_holds_once_chroma_dropped_rows_that_it_had(tmp_path: Path, remote: str) -> None:
-    library = open_library(tmp_path / "data", exact_up_to=0)
+    library = LocalLibrary(tmp_path / "data", exact_up_to=0)
     stored = library.create("Holidays", model="fake", fingerprint="fake-1", dim=DIM)
     stored.index_with(Indexer(remote))
     assert stored.index

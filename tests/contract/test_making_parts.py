@@ -16,7 +16,7 @@ from search.errors import DiskFull, SourceError, StoreBusy
 from search.share import Share
 from search.types import Release
 from settings import Settings
-from store.library import open_library
+from store.library import LocalLibrary
 from store.part_place import PartPlace, part_place
 from store.parts import find_parts, open_part
 from store.release import build_release, open_release
@@ -27,7 +27,7 @@ from ui.stores import Stores
 
 COUNT = 6
 STORES = Stores(
-    open_library=open_library,
+    open_library=LocalLibrary,
     open_sources=open_sources,
     origins=origins,
     build_release=build_release,
@@ -244,7 +244,7 @@ def test_a_run_that_broke_off_does_not_go_on_with_another_model(
 def test_a_part_that_is_being_made_is_left_to_its_process(images: Path, tmp_path: Path) -> None:
     place = part_place(str(tmp_path), "part-0001-of-0001")
     work = tmp_path / "data" / "parts" / f"part-0001-of-0001-{place.key}"
-    with closing(open_library(work)), pytest.raises(StoreBusy) as busy:
+    with closing(LocalLibrary(work)), pytest.raises(StoreBusy) as busy:
         make(images, tmp_path, settings=Settings(data_dir=tmp_path / "data"))
     assert str(busy.value) == f"{place.at} is being made by another process, in {work}."
 

@@ -12,7 +12,7 @@ from PIL import Image
 from search.agreement import WITHIN_S, Agreement, agreement
 from search.images.decoder import Decoder
 from search.types import Collection, Embeddings
-from store.library import open_library
+from store.library import LocalLibrary
 from tests.fakes import FakeEncoder
 from tests.stored import item
 
@@ -35,7 +35,7 @@ def decoder() -> Iterator[Decoder]:
 
 @pytest.fixture
 def collection(tmp_path: Path) -> Iterator[Collection]:
-    library = open_library(tmp_path)
+    library = LocalLibrary(tmp_path)
     yield library.create("colours", model="fake", fingerprint="fake-1", dim=3)
     library.close()
 

@@ -17,7 +17,7 @@ from search.kept_images import KeptImages
 from search.query import parse_text
 from search.ranking import LEAST_BACKGROUND
 from search.types import Condition, Item, Part, Query, Record, Scalar
-from store.library import open_library
+from store.library import LocalLibrary
 from tests.fakes import FakeEncoder
 
 COLOURS = {"r": (255, 0, 0), "g": (0, 255, 0), "b": (0, 0, 255), "y": (255, 255, 0)}
@@ -53,7 +53,7 @@ def decoder() -> Iterator[Decoder]:
 @pytest.fixture
 def engine(tmp_path: Path, decoder: Decoder) -> Iterator[SearchEngine]:
     encoder = FakeEncoder()
-    library = open_library(tmp_path)
+    library = LocalLibrary(tmp_path)
     collection = library.create("colours", model="fake", fingerprint=encoder.fingerprint, dim=encoder.dim)
     collection.put([item(id, encoder) for id in COLOURS])
     encoder.texts_encoded = encoder.images_encoded = 0

@@ -13,7 +13,7 @@ from search.images.decoder import Decoder
 from search.indexing import Report, index
 from search.progress import Progress
 from search.types import Collection, Embeddings, Failure, Item, Record, Source, SourceFile
-from store.library import open_library
+from store.library import LocalLibrary
 from store.sources import UPLOADS, FilesSource, FolderSource, read_file
 from tests.fakes import FakeEncoder
 
@@ -27,7 +27,7 @@ def decoder() -> Iterator[Decoder]:
 
 @pytest.fixture
 def collection(tmp_path: Path) -> Iterator[Collection]:
-    library = open_library(tmp_path / "data")
+    library = LocalLibrary(tmp_path / "data")
     yield library.create("photos", model="fake", fingerprint="fake-1", dim=3)
     library.close()
 

@@ -18,7 +18,7 @@ from search.job import Job, JobSpec
 from search.jobs import MOST_FAILURES, Jobs
 from search.kept_images import KeptImages
 from search.types import Collection, Failure, SentArchive, Source, SourceFile, Upload
-from store.library import LocalLibrary, open_library
+from store.library import LocalLibrary
 from store.sources import open_sources, read_file
 from tests.fakes import FakeEncoder
 from tests.stored import wait_until
@@ -35,7 +35,7 @@ def decoder() -> Iterator[Decoder]:
 
 @pytest.fixture
 def library(tmp_path: Path) -> Iterator[LocalLibrary]:
-    library = open_library(tmp_path / "data")
+    library = LocalLibrary(tmp_path / "data")
     library.create("photos", model="fake", fingerprint="fake-1", dim=3)
     yield library
     library.close()
@@ -181,7 +181,7 @@ def test_a_read_only_collection_takes_no_job(
     make: MakeJobs, library: LocalLibrary, tmp_path: Path, pics: Path, decoder: Decoder
 ) -> None:
     library.close()
-    readers = open_library(tmp_path / "data", write=False)
+    readers = LocalLibrary(tmp_path / "data", write=False)
     jobs = Jobs(
         tmp_path / "jobs",
         open_collection=readers.open,

@@ -9,13 +9,13 @@ import pytest
 from search.errors import SourceError
 from search.labels import MOST_BYTES, LabelledQuery, Labels, Remark, match, read_labels
 from search.types import Collection
-from store.library import open_library
+from store.library import LocalLibrary
 from tests.stored import DIM, item
 
 
 @pytest.fixture
 def collection(tmp_path: Path) -> Iterator[Collection]:
-    library = open_library(tmp_path)
+    library = LocalLibrary(tmp_path)
     made = library.create("mine", model="fake", fingerprint="fake-1", dim=DIM)
     made.set_source("photos", tmp_path)
     made.set_source("scans", tmp_path)

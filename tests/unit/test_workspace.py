@@ -12,7 +12,7 @@ from search.jobs import Jobs
 from search.kept_images import KeptImages
 from search.types import Encoder
 from search.workspace import Workspace
-from store.library import open_library
+from store.library import LocalLibrary
 from tests.fakes import FakeEncoder
 from ui.readiness import search_check
 
@@ -26,7 +26,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
 
         def made(*, configured: str = "", load_encoder: Callable[[str], Encoder] = FakeEncoder) -> Workspace:
             workspace = Workspace(
-                open_library(tmp_path),
+                LocalLibrary(tmp_path),
                 load_encoder=load_encoder,
                 decoder=Decoder(workers=1),
                 kept=KeptImages(),

@@ -12,7 +12,7 @@ from search.images.decoder import Decoder
 from search.indexing import Report, index
 from search.types import Failure, SourceFile
 from store.bucket_source import BucketSource
-from store.library import LocalLibrary, open_library
+from store.library import LocalLibrary
 from store.s3 import S3, Address, parse_address
 from store.sources import open_sources
 from tests.buckets import Counted, made_bucket
@@ -32,7 +32,7 @@ def s3(bucket: tuple[S3, Counted]) -> S3:
 
 @pytest.fixture
 def library(tmp_path: Path, s3: S3) -> Iterator[LocalLibrary]:
-    library = open_library(tmp_path / "data", bucket=lambda: s3)
+    library = LocalLibrary(tmp_path / "data", bucket=lambda: s3)
     library.create("photos", model="fake", fingerprint="fake-1", dim=3)
     yield library
     library.close()

@@ -16,7 +16,7 @@ from store.catalog import Catalog, Change
 from store.copies import newest_generation, restore, snapshot
 from store.copying import Copying
 from store.database import create, run
-from store.library import LocalLibrary, open_library
+from store.library import LocalLibrary
 from store.places import Place, open_place
 from store.s3 import S3
 from tests.buckets import BUCKET, made_bucket
@@ -38,7 +38,7 @@ class Target:
 def target(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Target]:
     if request.param == "a folder":
         text = str(tmp_path / "copies")
-        yield Target(text, open_place(text), partial(open_library, copy_to=text))
+        yield Target(text, open_place(text), partial(LocalLibrary, copy_to=text))
         return
     with made_bucket() as (s3, _):
 
@@ -46,7 +46,7 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Target]:
             return s3
 
         text = f"s3://{BUCKET}/copy/ecs"
-        yield Target(text, open_place(text, bucket=bucket), partial(open_library, copy_to=text, bucket=bucket))
+        yield Target(text, open_place(text, bucket=bucket), partial(LocalLibrary, copy_to=text, bucket=bucket))
 
 
 class Breaking:
@@ -112,7 +112,7 @@ def test_what_was_copied_is_found_again_in_an_empty_data_folder(tmp_path: Path, 
 
 
 def test_the_next_copy_sends_exactly_what_is_new(tmp_path: Path, target: Target) -> None:
-    with closing(open_library(tmp_path)) as library:
+    with closing(LocalLibrary(tmp_path)) as library:
         fill(library, "a", 3)
         fill(library, "b", 3)
         library.open("a").put([item(8, embeddings(1)[0], thumbnail=b"first")])
@@ -133,7 +133,7 @@ def test_the_next_copy_sends_exactly_what_is_new(tmp_path: Path, target: Target)
 
 
 def test_a_process_started_again_sends_only_what_is_new(tmp_path: Path, target: Target) -> None:
-    with closing(open_library(tmp_path)) as library:
+    with closing(LocalLibrary(tmp_path)) as library:
         fill(library, "a", 3)
         copying_of(tmp_path, target.place, "a").copy_now()
         library.open("a").put([item(9, embeddings(1)[0], thumbnail=b"second")])
@@ -142,7 +142,7 @@ def test_a_process_started_again_sends_only_what_is_new(tmp_path: Path, target: 
 
 
 def test_what_is_asked_of_s3_by_a_copy_and_by_one_without_news(tmp_path: Path) -> None:
-    with made_bucket() as (s3, counted), closing(open_library(tmp_path)) as library:
+    with made_bucket() as (s3, counted), closing(LocalLibrary(tmp_path)) as library:
         library.keep_upload(b"an original", ".png")
         copying = copying_of(tmp_path, open_place(f"s3://{BUCKET}/copy/ecs", bucket=lambda: s3))
         copying.copy_now()
@@ -165,7 +165,7 @@ def test_what_is_asked_of_s3_by_a_copy_and_by_one_without_news(tmp_path: Path) -
 def test_a_copy_that_broke_off_leaves_the_one_before_and_is_made_the_next_time(
     tmp_path: Path, target: Target, takes: int
 ) -> None:
-    with closing(open_library(tmp_path / "one")) as library:
+    with closing(LocalLibrary(tmp_path / "one")) as library:
         fill(library, "a", 3)
         copying_of(tmp_path / "one", target.place, "a").copy_now()
         library.open("a").put([item(9, embeddings(1)[0], thumbnail=b"second")])
@@ -180,7 +180,7 @@ def test_a_copy_that_broke_off_leaves_the_one_before_and_is_made_the_next_time(
 
 
 def test_who_started_later_copies_and_the_other_stops_and_says_so(tmp_path: Path, target: Target) -> None:
-    with closing(open_library(tmp_path / "one")) as library:
+    with closing(LocalLibrary(tmp_path / "one")) as library:
         fill(library, "a", 3)
         first = copying_of(tmp_path / "one", target.place, "a")
         first.copy_now()
@@ -204,7 +204,7 @@ def test_two_who_start_at_the_same_moment_take_two_generations(tmp_path: Path, t
             target.place.put("generations/00000001", b"", new=True)
             return seen
 
-    open_library(tmp_path).close()
+    LocalLibrary(tmp_path).close()
     assert copying_of(tmp_path, Late(target.place, takes=9)).copy_now() == 0
     assert sorted(target.place.names("generations")) == ["generations/00000001", "generations/00000002"]
     assert target.place.names("manifests") == ["manifests/00000002-00000001.json"]
@@ -217,7 +217,7 @@ def damage(place: Place, data: bytes) -> str:
 
 
 def test_a_copy_with_a_damaged_object_is_passed_over_for_the_one_before(tmp_path: Path, target: Target) -> None:
-    with closing(open_library(tmp_path / "one")) as library:
+    with closing(LocalLibrary(tmp_path / "one")) as library:
         fill(library, "a", 3)
         copying = copying_of(tmp_path / "one", target.place, "a")
         copying.copy_now()
@@ -229,7 +229,7 @@ def test_a_copy_with_a_damaged_object_is_passed_over_for_the_one_before(tmp_path
 
 
 def test_where_no_copy_is_sound_nothing_starts_empty_in_its_place(tmp_path: Path, target: Target) -> None:
-    with closing(open_library(tmp_path / "one")) as library:
+    with closing(LocalLibrary(tmp_path / "one")) as library:
         library.create("a", **FAKE).put([item(9, embeddings(1)[0], thumbnail=b"only")])  # type: ignore[arg-type]
         copying_of(tmp_path / "one", target.place, "a").copy_now()
     name = damage(target.place, b"only")
@@ -266,7 +266,7 @@ def test_a_damaged_manifest_is_passed_over_by_name(tmp_path: Path, text: bytes) 
 def test_a_data_folder_with_collections_is_left_as_it_is(tmp_path: Path, target: Target) -> None:
     with closing(target.open(tmp_path / "one")) as library:
         fill(library, "a", 3)
-    with closing(open_library(tmp_path / "two")) as library:
+    with closing(LocalLibrary(tmp_path / "two")) as library:
         fill(library, "b", 2)
     with closing(target.open(tmp_path / "two")) as library:
         assert [info.name for info in library.list()] == ["b"]
@@ -287,10 +287,10 @@ def test_a_place_that_can_t_be_reached_hinders_only_a_start_without_collections(
     def unreachable() -> S3:
         raise StorageUnreachable("S3 does not answer.")
 
-    reach = partial(open_library, copy_to="s3://photos/copy", bucket=unreachable)
+    reach = partial(LocalLibrary, copy_to="s3://photos/copy", bucket=unreachable)
     with pytest.raises(StorageError, match="S3 does not answer"):
         reach(tmp_path)
-    with closing(open_library(tmp_path)) as library:
+    with closing(LocalLibrary(tmp_path)) as library:
         fill(library, "a", 3)
     with closing(reach(tmp_path)) as library:
         assert len(library.open("a")) == 3
@@ -300,7 +300,7 @@ def test_a_place_that_can_t_be_reached_hinders_only_a_start_without_collections(
 
 def test_the_state_says_where_to_when_and_how_long_ago(tmp_path: Path) -> None:
     now = [1_800_000_000.0]
-    open_library(tmp_path / "data").close()
+    LocalLibrary(tmp_path / "data").close()
     place = open_place(str(tmp_path / "copies"))
     copying = Copying(tmp_path / "data", place, served=dict, clock=lambda: now[0])
     assert (copying.state.copied_at, copying.state.age_s) == (None, None)
@@ -326,7 +326,7 @@ def test_a_snapshot_is_of_one_moment_while_somebody_writes(tmp_path: Path) -> No
 
 
 def test_names_that_begin_with_a_dot_are_not_whole_and_not_copied(tmp_path: Path) -> None:
-    with closing(open_library(tmp_path / "data")) as library:
+    with closing(LocalLibrary(tmp_path / "data")) as library:
         fill(library, "a", 1)
         (tmp_path / "data" / "uploads" / "ab").mkdir()
         (tmp_path / "data" / "uploads" / "ab" / ".half").write_bytes(b"x")

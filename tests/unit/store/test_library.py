@@ -6,7 +6,7 @@ import pytest
 
 from search.errors import CollectionError, CollectionExists, CollectionNotFound, ReadOnly, StoreUnavailable
 from store.collection import build_folder
-from store.library import LocalLibrary, open_folder, open_library
+from store.library import LocalLibrary, open_folder
 from store.lock import read_holder
 from tests.stored import DIM, embeddings, item, items
 
@@ -22,7 +22,7 @@ def gallery(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def library(tmp_path: Path, gallery: Path) -> Iterator[LocalLibrary]:
-    opened = open_library(tmp_path / "data", bundled=[("gallery", gallery)])
+    opened = LocalLibrary(tmp_path / "data", bundled=[("gallery", gallery)])
     yield opened
     opened.close()
 
@@ -94,7 +94,7 @@ def test_what_a_killed_process_left_half_done_is_swept_away(tmp_path: Path) -> N
     left = tmp_path / "collections"
     (left / ".deleted-1" / "x").mkdir(parents=True)
     (left / "half" / "0123456789abcdef").mkdir(parents=True)
-    library = open_library(tmp_path)
+    library = LocalLibrary(tmp_path)
     assert list(left.iterdir()) == []
     library.create("half", **FAKE)  # type: ignore[arg-type]
     library.close()
@@ -105,9 +105,9 @@ def test_who_writes_drops_unpacked_releases_and_parts_that_nobody_used_for_a_day
     for folder in (old, new):
         folder.mkdir(parents=True)
     os.utime(old, (0, 0))
-    open_library(tmp_path, write=False).close()
+    LocalLibrary(tmp_path, write=False).close()
     assert old.exists()
-    open_library(tmp_path).close()
+    LocalLibrary(tmp_path).close()
     assert [path.name for path in old.parent.glob("[!.]*")] == [new.name]
 
 
@@ -119,7 +119,7 @@ def test_a_damaged_collection_harms_no_other(library: LocalLibrary, tmp_path: Pa
     manifest.write_text("{")
     (catalog,) = (tmp_path / "data").glob("collections/lost/*/catalog.sqlite")
     catalog.write_bytes(b"damaged" * 1000)
-    again = open_library(tmp_path / "data")
+    again = LocalLibrary(tmp_path / "data")
     again.start_index()
     assert [info.name for info in again.list()] == ["lost", "sound"]
     assert again.open("sound").search(items(1)[0].embedding, top_k=1).ids == ["id-00000"]
@@ -131,7 +131,7 @@ def test_a_damaged_collection_harms_no_other(library: LocalLibrary, tmp_path: Pa
 
 
 def test_an_open_for_reading_refuses_to_change_and_makes_no_folder(tmp_path: Path) -> None:
-    library = open_library(tmp_path / "none", write=False)
+    library = LocalLibrary(tmp_path / "none", write=False)
     assert library.read_only
     assert library.list() == []
     for change in (
@@ -190,7 +190,7 @@ def test_originals_that_came_into_no_collection_go_too(library: LocalLibrary, tm
     kept, stray = uploaded(library, b"kept", "a"), uploaded(library, b"stray")
     uploads = tmp_path / "data" / "uploads"
     library.close()
-    again = open_library(tmp_path / "data")
+    again = LocalLibrary(tmp_path / "data")
     again.tidy_uploads(frozenset())
     assert [(uploads / path).exists() for path in (kept, stray)] == [True, False]
     (uploads / stray).touch()
@@ -223,7 +223,7 @@ def test_originals_stay_while_a_collection_can_not_be_read(library: LocalLibrary
     manifest.write_bytes(b"{")
     for state, remains in ((b"{", True), (kept, True)):
         manifest.write_bytes(state)
-        again = open_library(tmp_path / "data")
+        again = LocalLibrary(tmp_path / "data")
         again.tidy_uploads(frozenset())
         again.close()
         assert (tmp_path / "data" / "uploads" / path).exists() is remains

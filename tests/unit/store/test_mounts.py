@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from search.errors import StoreUnavailable
-from store.library import open_library
+from store.library import LocalLibrary
 from store.mounts import network_file_system, refuse_network
 from tests.stored import DIM
 
@@ -94,22 +94,22 @@ def test_nothing_is_refused_where_no_list_of_mounts_is(tmp_path: Path) -> None:
 
 def test_a_writer_leaves_nothing_in_a_folder_on_a_network(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match="is on nfs4, a network file system"):
-        open_library(tmp_path / "data", mounts=listed(tmp_path, tmp_path / "data"))
+        LocalLibrary(tmp_path / "data", mounts=listed(tmp_path, tmp_path / "data"))
     assert not (tmp_path / "data").exists()
 
 
 @pytest.mark.parametrize("part", ["collections", "chroma"])
 def test_no_part_with_a_database_may_lie_on_a_network(tmp_path: Path, part: str) -> None:
     with pytest.raises(StoreUnavailable, match=f"/data/{part} is on nfs4"):
-        open_library(tmp_path / "data", mounts=listed(tmp_path, tmp_path / "data" / part))
+        LocalLibrary(tmp_path / "data", mounts=listed(tmp_path, tmp_path / "data" / part))
 
 
 def test_a_reader_is_refused_only_where_collections_are_in_the_folder(tmp_path: Path) -> None:
     """Their log is in memory that only this machine's processes share; a release in such a folder has none."""
     mounts = listed(tmp_path, tmp_path / "data")
-    open_library(tmp_path / "data", write=False, mounts=mounts).close()
-    writer = open_library(tmp_path / "data")
+    LocalLibrary(tmp_path / "data", write=False, mounts=mounts).close()
+    writer = LocalLibrary(tmp_path / "data")
     writer.create("mine", model="fake", fingerprint="fake-1", dim=DIM)
     writer.close()
     with pytest.raises(StoreUnavailable, match="is on nfs4, a network file system"):
-        open_library(tmp_path / "data", write=False, mounts=mounts)
+        LocalLibrary(tmp_path / "data", write=False, mounts=mounts)
