@@ -126,7 +126,7 @@ def main() -> None:
         open_release=release.open_release,
         find_parts=parts.find_parts,
         part_place=part_place.part_place,
-        open_part=parts.open_part,
+        open_folder=library.open_folder,
         read_outputs=batch_output.read_outputs,
         open_place=places.open_place,
     )

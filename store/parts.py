@@ -1,4 +1,4 @@
-"""Parts that came from elsewhere: where several lie, and one to be read; nothing that its files say is trusted."""
+"""Where the parts lie that `import` is given a folder or prefix of; opens none."""
 
 import os
 import re
@@ -6,10 +6,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from search.errors import SourceError
-from search.types import Collection
-from store import database
-from store.collection import CATALOG
-from store.library import open_folder
 from store.release import MANIFEST, PACKED
 from store.s3 import S3, connect, is_address, parse_address
 
@@ -46,9 +42,3 @@ def _names(folder: str) -> Iterator[str]:
         raise SourceError("There is nothing of that name: name parts or a folder of them.") from error
     except OSError as error:
         raise SourceError(f"It can't be read: {error.strerror}.") from error
-
-
-def open_part(folder: Path) -> Collection:
-    """The collection folder of a part. Raises: StoreUnavailable where its catalog is none that Sightline makes."""
-    database.check(folder / CATALOG)
-    return open_folder(folder)

@@ -13,7 +13,9 @@ from typing import Any
 
 from search.errors import ReleaseDamaged, SourceError, StoreUnavailable, shown
 from search.types import Release
+from store import database
 from store import manifest as collection_manifest
+from store.collection import CATALOG
 from store.files import disk_errors, write_durably
 from store.release_cache import drop_unused, hold, note_use, tags_of, turn
 from store.s3 import S3, Address, Stored, connect, is_address, parse_address
@@ -160,7 +162,10 @@ def _fetch(s3: S3, address: Address, stored: Stored, target: Path, tags: Path) -
 
 
 def check_release(folder: Path) -> Release:
-    """Every file is there as the manifest says, and no other. Raises: ReleaseDamaged, StoreUnavailable."""
+    """Every file is there as the manifest says, and no other; the catalog keeps records and does nothing else.
+
+    Raises: ReleaseDamaged, StoreUnavailable.
+    """
     release = read_manifest(folder)
     called = f'The release "{shown(release.name)}"'
     files: dict[str, Any] = release.told["files"]
@@ -180,6 +185,7 @@ def check_release(folder: Path) -> Release:
         info = collection_manifest.read(release.collection_dir, read_only=True)
         if (info.fingerprint, info.name, info.dim) != (release.fingerprint, release.collection, release.dim):
             raise ReleaseDamaged(f"{called} holds a collection that another model embedded: build it again.")
+        database.check(release.collection_dir / CATALOG)
     return release
 
 

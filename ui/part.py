@@ -48,7 +48,7 @@ def open_part(stores: Stores, where: str, cache: Path) -> Part:
     names = (release.model, release.fingerprint)
     if not 0 < release.dim <= _LARGEST_DIM or any(len(n) > _LONGEST_NAME or not n.isprintable() for n in names):
         raise SourceError("Its model is none.")
-    with closing(stores.open_part(release.collection_dir)) as there:
+    with closing(stores.open_folder(release.collection_dir)) as there:
         sources = tuple(there.sources())
     if len(sources) > _MOST_SOURCES or any("/" in name or name in ("", ".", "..") for name in _local(sources)):
         raise SourceError("It names what is no source of images.")
@@ -106,7 +106,7 @@ def _local(sources: Sequence[str]) -> list[str]:
 def brought(part: Part, stores: Stores) -> Iterator[ShippedItem | Odd]:
     """Its items; an error in reading ends them, and is the last odd one."""
     try:
-        with closing(stores.open_part(part.release.collection_dir)) as there:
+        with closing(stores.open_folder(part.release.collection_dir)) as there:
             count = len(there)
             for source in part.sources:
                 records = there.known(source)

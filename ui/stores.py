@@ -21,6 +21,6 @@ class Stores:
     open_release: "Callable[..., Release]"
     find_parts: Callable[[str], list[str]]
     part_place: Callable[[str, str], Any]
-    open_part: "Callable[[Path], Collection]"
+    open_folder: "Callable[[Path], Collection]"
     read_outputs: Callable[[str], Iterator[tuple[str, Callable[[], bytes]]]]
     open_place: Callable[..., Any]

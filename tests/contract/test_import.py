@@ -25,10 +25,10 @@ from search.shipped_item import ship_item
 from search.types import Collection, Failure, Item
 from settings import Settings
 from store.batch_output import read_outputs
-from store.library import LocalLibrary
+from store.library import LocalLibrary, open_folder
 from store.lock import read_holder
 from store.part_place import part_place
-from store.parts import find_parts, open_part
+from store.parts import find_parts
 from store.places import open_place
 from store.release import build_release, open_release
 from store.sources import open_sources, origins
@@ -47,7 +47,7 @@ STORES = Stores(
     open_release=open_release,
     find_parts=find_parts,
     part_place=part_place,
-    open_part=open_part,
+    open_folder=open_folder,
     read_outputs=read_outputs,
     open_place=open_place,
 )
@@ -188,14 +188,14 @@ def test_a_part_that_breaks_off_while_it_is_read_is_named_and_the_next_come_in(
 
     def failing(folder: Path) -> Collection:
         """Its disk fails after it was checked."""
-        part = open_part(folder)
+        part = open_folder(folder)
         if folder.is_relative_to(first) and folder in opened_before:
             with (folder / "catalog.sqlite").open("r+b") as file:
                 file.truncate(16_384)
         opened_before.append(folder)
         return part
 
-    stores = replace(STORES, open_part=failing)
+    stores = replace(STORES, open_folder=failing)
     with pytest.raises(SourceError, match="What is named above"):
         imported(settings, first, second, stores=stores)
     assert "photos/z.jpg" in uris(settings)

@@ -16,9 +16,9 @@ from search.errors import DiskFull, SourceError, StoreBusy
 from search.share import Share
 from search.types import Release
 from settings import Settings
-from store.library import LocalLibrary
+from store.library import LocalLibrary, open_folder
 from store.part_place import PartPlace, part_place
-from store.parts import find_parts, open_part
+from store.parts import find_parts
 from store.release import build_release, open_release
 from store.sources import open_sources, origins
 from tests.contract.test_parts import ROOT, drawn, run
@@ -34,7 +34,7 @@ STORES = Stores(
     open_release=open_release,
     find_parts=find_parts,
     part_place=part_place,
-    open_part=open_part,
+    open_folder=open_folder,
     read_outputs=lambda where: iter(()),
     open_place=lambda place: None,
 )

@@ -3,8 +3,10 @@
 import io
 import json
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -12,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from search.errors import ReleaseDamaged, SourceError
+from search.errors import ReleaseDamaged, SourceError, StoreUnavailable
+from store import database
 from store import manifest as collection_manifest
 from store.manifest import new_info
 from store.release import build_release, check_release, open_release
@@ -27,7 +30,7 @@ def snapshot(into: Path, *, fingerprint: str = "f" * 64) -> Mapping[str, object]
     into.mkdir(parents=True)
     info = new_info("photos", model="tiny", fingerprint=fingerprint, dim=3, description="")
     collection_manifest.write(into, replace(info, version="1", created_at="2026-01-01T00:00:00+00:00"))
-    (into / "catalog.sqlite").write_bytes(b"records")
+    database.create(into / "catalog.sqlite", journal="DELETE")
     return {"name": "photos", "images": 2}
 
 
@@ -168,6 +171,18 @@ def test_a_manifest_that_says_something_else_is_refused(
 def test_a_collection_of_another_model_is_refused(tmp_path: Path) -> None:
     release = build(tmp_path / "release", of=lambda into: snapshot(into, fingerprint="e" * 64))
     with pytest.raises(ReleaseDamaged, match="a collection that another model embedded"):
+        open_release(str(release), cache=tmp_path / "cache")
+
+
+def test_a_catalog_that_does_more_than_keep_records_is_refused(tmp_path: Path) -> None:
+    def with_trigger(into: Path) -> Mapping[str, object]:
+        told = snapshot(into)
+        with closing(sqlite3.connect(into / "catalog.sqlite")) as connection:
+            connection.execute("CREATE TRIGGER t AFTER INSERT ON records BEGIN SELECT 1; END")
+        return told
+
+    release = build(tmp_path / "release", of=with_trigger)
+    with pytest.raises(StoreUnavailable, match="other tables than Sightline's"):
         open_release(str(release), cache=tmp_path / "cache")
 
 
