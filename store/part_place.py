@@ -1,5 +1,6 @@
 """Finished parts, each whole or not there: in a folder as a folder, in a bucket as one object; not what is in them."""
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -39,6 +40,14 @@ class PartPlace:
             return None
         return parse_manifest(_manifest_in(address, s3), Path(address.key))
 
+    def prepare(self) -> None:
+        """That it can be kept, asked before hours of work. Of a bucket only keeping shows it. Raises: SourceError."""
+        if is_address(self.at):
+            return
+        folder = _made(Path(self.at)).parent
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise SourceError(f"{folder} can't be written: name another --out.")
+
     def keep(
         self,
         *,
@@ -68,7 +77,9 @@ class PartPlace:
 
 
 def part_place(out: str, name: str, *, open_s3: Callable[[], S3] = connect, most_bytes: int = PUT_BYTES) -> PartPlace:
-    """Of the part of that name in a folder or bucket. Raises: SourceError for an address that is none."""
+    """Of the part of that name in a folder or bucket. Raises: SourceError for an address or a folder that is none."""
+    if not out:  # would be the folder that one is in
+        raise SourceError("--out is empty: name the folder or address that parts are to be kept in.")
     at = str(parse_address(out).below(f"{name}{_PACKED}")) if is_address(out) else str(Path(out).expanduser() / name)
     return PartPlace(at, open_s3, most_bytes)
 
@@ -77,7 +88,7 @@ def _made(path: Path) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SourceError(f"{path.parent} can't be made: {error.strerror}.") from error
+        raise SourceError(f"{path.parent} can't be made: {error.strerror}: name another --out.") from error
     return path
 
 

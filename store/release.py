@@ -19,6 +19,7 @@ from store.collection import CATALOG
 from store.files import disk_errors, write_durably
 from store.release_cache import drop_unused, hold, note_use, tags_of, turn
 from store.s3 import S3, Address, Stored, connect, is_address, parse_address
+from store.sources import open_regular
 from store.tarballs import LONGEST_NAME, is_plain, pack, unpack
 
 FORMAT = 1
@@ -192,8 +193,9 @@ def check_release(folder: Path) -> Release:
 def read_manifest(folder: Path) -> Release:
     """As the manifest says; no file beside it is looked at. Raises: ReleaseDamaged."""
     try:
-        with (folder / MANIFEST).open("rb") as file:
-            return parse_manifest(file.read(_MOST_MANIFEST_BYTES + 1), folder)
+        with open(folder / MANIFEST, "rb", opener=open_regular) as file:
+            data = file.read(_MOST_MANIFEST_BYTES + 1) or b""  # None: of a pipe that somebody holds open
+            return parse_manifest(data, folder)
     except OSError as error:
         raise ReleaseDamaged(f"{_no_release(folder)} can't be read.") from error
 

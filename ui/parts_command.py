@@ -66,6 +66,7 @@ def make_part(
         work = settings.data_dir / "parts" / f"{asked.name}-{place.key}"
         there = place.find()
         if there is None or work.exists():
+            place.prepare()
             with closing(_opened(stores, work, place.at)) as library:
                 there = place.find() or _made(asked, workspace, library, work, place)
             shutil.rmtree(work, ignore_errors=True)  # another process may take it away too

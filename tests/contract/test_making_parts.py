@@ -193,6 +193,9 @@ def unfinished(images: Path, tmp_path: Path) -> Path:
         def find(self) -> None:
             return None
 
+        def prepare(self) -> None:
+            return None
+
         def keep(self, **told: object) -> None:
             raise DiskFull("The disk is full.")
 
@@ -241,6 +244,20 @@ def test_a_run_that_broke_off_does_not_go_on_with_another_model(
         make(images, unfinished, settings=Settings(data_dir=tmp_path / "data"), model=str(other_model))
 
 
+def test_where_a_part_cant_be_kept_is_told_before_anything_is_embedded(images: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SourceError, match=r"file/parts can't be made: Not a directory: name another --out\.$"):
+        make(images, tmp_path / "file" / "parts", settings=Settings(data_dir=tmp_path / "data"))
+    assert not (tmp_path / "data" / "parts").exists()
+
+
+def test_an_empty_out_is_not_the_folder_that_one_is_in() -> None:
+    with pytest.raises(
+        SourceError, match=r"^--out is empty: name the folder or address that parts are to be kept in\.$"
+    ):
+        part_place("", "part-0001-of-0001")
+
+
 def test_a_part_that_is_being_made_is_left_to_its_process(images: Path, tmp_path: Path) -> None:
     place = part_place(str(tmp_path), "part-0001-of-0001")
     work = tmp_path / "data" / "parts" / f"part-0001-of-0001-{place.key}"
@@ -284,6 +301,9 @@ class Overtaken:
 
     def find(self) -> Release | None:
         return self.place.find()
+
+    def prepare(self) -> None:
+        self.place.prepare()
 
     def keep(self, **told: Any) -> None:
         self.overtake()

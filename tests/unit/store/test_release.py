@@ -137,6 +137,7 @@ def test_a_model_alone_is_a_release(tmp_path: Path) -> None:
         (lambda f: (f / "model" / "extra").write_bytes(b""), "holds a file too many, model/extra"),
         (lambda f: (f / "link").symlink_to("/etc/passwd"), "is a link or no file"),
         (lambda f: (f / "manifest.json").unlink(), r"its manifest\.json can't be read"),
+        (lambda f: [(f / "manifest.json").unlink(), os.mkfifo(f / "manifest.json")], r"manifest\.json can't be read"),
         (lambda f: (f / "manifest.json").write_text("[]"), r"its manifest\.json can't be read"),
         (lambda f: (f / "manifest.json").write_text("[" * 100_000), r"its manifest\.json can't be read"),
     ],
