@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 
 from search.errors import SourceError, StorageConflict, StorageNotFound, StorageRefused, shown
+from store.files import open_regular
 from store.s3 import S3, Address, connect, is_address, parse_address
-from store.sources import open_regular
 
 SUFFIX = ".out"
 MOST_ITEM_BYTES = 4 * 2**20  # a thumbnail and an embedding in base64

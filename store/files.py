@@ -14,6 +14,7 @@ from typing import BinaryIO
 from search.errors import DiskFull, SourceError, StoreUnavailable
 
 _SYNCS_AT_ONCE = 8  # a file system commits what is synced together in one go
+_MOST_THUMBNAIL_BYTES = 2**21  # twice what `import` takes; ours have some kB
 _HASH = re.compile(r"[A-Za-z0-9_-]{2,128}")
 
 
@@ -101,8 +102,8 @@ def write_thumbnails(folder: Path, thumbnails: Mapping[str, bytes]) -> list[str]
 def read_thumbnail(folder: Path, content_hash: str) -> bytes | None:
     if not is_hash(content_hash):
         return None
-    with suppress(OSError):
-        return thumbnail_path(folder, content_hash).read_bytes() or None
+    with suppress(OSError), open(thumbnail_path(folder, content_hash), "rb", opener=open_regular) as file:
+        return file.read(_MOST_THUMBNAIL_BYTES) or None
     return None
 
 
@@ -116,6 +117,11 @@ def remove_thumbnails(folder: Path, content_hashes: list[str]) -> None:
     for content_hash in content_hashes:
         with suppress(OSError):
             thumbnail_path(folder, content_hash).unlink()
+
+
+def open_regular(path: str, flags: int) -> int:
+    """What was a file when it was listed may be a link out of its folder by now, or a pipe that never answers."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def open_original(root: Path, relative: str) -> BinaryIO:

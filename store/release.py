@@ -16,10 +16,9 @@ from search.types import Release
 from store import database
 from store import manifest as collection_manifest
 from store.collection import CATALOG
-from store.files import disk_errors, write_durably
+from store.files import disk_errors, open_regular, write_durably
 from store.release_cache import drop_unused, hold, note_use, tags_of, turn
 from store.s3 import S3, Address, Stored, connect, is_address, parse_address
-from store.sources import open_regular
 from store.tarballs import LONGEST_NAME, is_plain, pack, unpack
 
 FORMAT = 1

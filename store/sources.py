@@ -12,6 +12,7 @@ from search.types import Failure, SentArchive, Source, SourceFile, Upload
 from store import s3
 from store.archives import is_archive, name_parts, unpack
 from store.bucket_source import BucketSource
+from store.files import open_regular
 from store.image_names import is_skipped, looks_like_image
 
 UPLOADS = "uploads"  # the source of all that was copied in
@@ -245,11 +246,6 @@ def read_file(file: SourceFile, *, most_bytes: int) -> tuple[SourceFile, bytes]:
     except OSError as error:
         raise SourceError(f"{shown(file.name or file.uri)} can't be read: {error.strerror}.") from error
     return replace(file, size_bytes=len(data), mtime_ns=status.st_mtime_ns), data
-
-
-def open_regular(path: str, flags: int) -> int:
-    """What was a file when it was listed may be a link out of its folder by now, or a pipe that never answers."""
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def _link(entry: "os.DirEntry[str]", uri: str, top: Path) -> list[Failure]:

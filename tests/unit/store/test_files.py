@@ -1,4 +1,5 @@
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,14 @@ def test_a_pipe_does_not_hold_the_reader_up(root: Path) -> None:
     os.mkfifo(root / "pipe.jpg")
     with pytest.raises(SourceError):
         files.open_original(root, "pipe.jpg")
+
+
+@pytest.mark.parametrize("put", [os.mkfifo, lambda path: path.symlink_to("/etc/hostname")], ids=["a pipe", "a link"])
+def test_what_is_no_file_in_a_thumbnails_place_is_not_read(tmp_path: Path, put: Callable[[Path], None]) -> None:
+    path = files.thumbnail_path(tmp_path, "a" * 64)
+    path.parent.mkdir(parents=True)
+    put(path)
+    assert files.read_thumbnail(tmp_path, "a" * 64) is None
 
 
 def test_a_loop_of_links_is_refused(root: Path) -> None:
