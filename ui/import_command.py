@@ -90,7 +90,7 @@ def _joined(settings: Settings, join: "Join", holder: "Callable[[], Holder | Non
 
 
 def _import_outputs(library: Library, stores: Stores, where: str, name: str, source: str) -> bool:
-    return take_in(_outputs(stores, where, source), partial(_target, library, name, source)) == 0
+    return take_in(where, _outputs(stores, where, source), partial(_target, library, name, source)) == 0
 
 
 def _target(library: Library, name: str, source: str, item: ShippedItem) -> Collection:

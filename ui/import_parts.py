@@ -100,7 +100,7 @@ def _take_in(library: Library, stores: Stores, part: Part, name: str, folder: Pa
     for source, root in roots.items():
         if source not in known or root not in (None, known[source]):
             target.set_source(source, root)
-    is_whole = take_in(brought(part, stores), lambda item: target) == 0
+    is_whole = take_in(part.where, brought(part, stores), lambda item: target) == 0
     _keep_unusable(target, part)
     return is_whole
 

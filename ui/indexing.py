@@ -1,15 +1,15 @@
 """`index` in a shell: a collection where there is none, the progress line, Ctrl-C, what was kept and what not."""
 
-import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import typer
 
 from search.errors import EncoderMismatch, SearchError, StoreBusy
 from ui.changing import Changing
 from ui.job_view import JobView
-from ui.terminal import plain, span
+from ui.terminal import live_line, plain, span
 
 POLL_S = 0.25
 FAILURES_SHOWN = 20
@@ -44,8 +44,8 @@ class Failed(SearchError):
         self.code = code
 
 
-def progress_line(job: JobView) -> str:
-    progress = job["progress"]
+def progress_line(progress: Mapping[str, Any] | None) -> str:
+    """`progress`: a job's, as over HTTP."""
     if progress is None:
         return "waiting"
     if progress["phase"] == "looking":
@@ -62,22 +62,19 @@ def progress_line(job: JobView) -> str:
 
 def _follow(change: Changing, job: JobView) -> JobView:
     """The job when it is finished; Ctrl-C cancels it and waits for that."""
-    is_terminal = sys.stderr.isatty()
-    while not job["is_finished"]:
-        try:
-            if is_terminal:
-                typer.echo(f"\r\x1b[K{progress_line(job)}", nl=False, err=True)
-            time.sleep(POLL_S)
-            job = change.job(job["id"])
-        except KeyboardInterrupt:
-            change.cancel(job["id"])
-        except StoreBusy as error:
-            raise StoreBusy(
-                "The server that does this stopped meanwhile. What is indexed is kept, and it goes on with the rest as "
-                "soon as `index` or `ui` is run again."
-            ) from error
-    if is_terminal:
-        typer.echo("\r\x1b[K", nl=False, err=True)
+    with live_line() as show:
+        while not job["is_finished"]:
+            try:
+                show(progress_line(job["progress"]))
+                time.sleep(POLL_S)
+                job = change.job(job["id"])
+            except KeyboardInterrupt:
+                change.cancel(job["id"])
+            except StoreBusy as error:
+                raise StoreBusy(
+                    "The server that does this stopped meanwhile. What is indexed is kept, and it goes on with the "
+                    "rest as soon as `index` or `ui` is run again."
+                ) from error
     return job
 
 

@@ -11,7 +11,7 @@ import typer
 from search.errors import CollectionNotFound, EncoderMismatch
 from search.shipped_item import ShippedItem, as_item
 from search.types import Collection, Condition, Library, Record
-from ui.terminal import plain
+from ui.terminal import live_line, plain
 
 _AT_ONCE = 200  # items of one acknowledgement
 _NAMED = 20  # odd ones of one place
@@ -44,21 +44,24 @@ def check_model(target: Collection, fingerprint: str) -> None:
         )
 
 
-def take_in(items: Iterable[ShippedItem | Odd], target_of: Callable[[ShippedItem], Collection]) -> int:
+def take_in(where: str, items: Iterable[ShippedItem | Odd], target_of: Callable[[ShippedItem], Collection]) -> int:
     """How many odd ones there are; the first are named. `target_of`: where such an item belongs.
 
     Raises: what `items` and the collection raise; what was acknowledged before stays.
     """
-    now, odd_count = datetime.now(UTC).isoformat(timespec="seconds"), 0
+    now, count, odd_count = datetime.now(UTC).isoformat(timespec="seconds"), 0, 0
     waiting = iter(items)
-    while batch := list(islice(waiting, _AT_ONCE)):
-        odd = [one for one in batch if isinstance(one, Odd)]
-        whole = [one for one in batch if isinstance(one, ShippedItem)]
-        if whole:
-            odd += _put(target_of(whole[0]), whole, now)
-        for one in odd[: max(0, _NAMED - odd_count)]:
-            say(one)
-        odd_count += len(odd)
+    with live_line() as show:
+        while batch := list(islice(waiting, _AT_ONCE)):
+            odd = [one for one in batch if isinstance(one, Odd)]
+            whole = [one for one in batch if isinstance(one, ShippedItem)]
+            if whole:
+                odd += _put(target_of(whole[0]), whole, now)
+            show("")
+            for one in odd[: max(0, _NAMED - odd_count)]:
+                say(one)
+            count, odd_count = count + len(batch), odd_count + len(odd)
+            show(f"{plain(where)}: {count:,} images")
     if odd_count > _NAMED:
         typer.echo(f"and {odd_count - _NAMED:,} more.", err=True)
     return odd_count

@@ -10,7 +10,7 @@ import typer
 
 from search.errors import SearchError
 from settings import Settings
-from ui.terminal import plain, span, told
+from ui.terminal import live_line, plain, span, told
 
 if TYPE_CHECKING:
     from search.models import Download, Models, ModelState
@@ -110,18 +110,15 @@ def _ask(name: str) -> None:
 
 def _follow(models: "Models", download: "Download") -> int:
     """Returns the exit code; Ctrl-C stops the download and waits for that. Raises: Failed."""
-    is_terminal = sys.stderr.isatty()
-    while download.state == "running":
-        try:
-            if is_terminal:
-                typer.echo(f"\r\x1b[K{progress_line(download)}", nl=False, err=True)
-            time.sleep(_TOLD_EVERY_S)
-        except KeyboardInterrupt:
-            models.cancel(download.name)
-            models.wait()
-        download = models.download(download.name)
-    if is_terminal:
-        typer.echo("\r\x1b[K", nl=False, err=True)
+    with live_line() as show:
+        while download.state == "running":
+            try:
+                show(progress_line(download))
+                time.sleep(_TOLD_EVERY_S)
+            except KeyboardInterrupt:
+                models.cancel(download.name)
+                models.wait()
+            download = models.download(download.name)
     if download.state == "failed":
         raise Failed(download.error_code, download.error)
     if download.state == "cancelled":

@@ -14,11 +14,13 @@ import typer
 from search.errors import SourceError, StorageConflict, StoreBusy
 from search.indexing import index
 from search.made_from import Listing, MadeFrom, as_made_from, difference, list_of
+from search.progress import Progress
 from search.share import Share, SharedSource
 from settings import Settings
+from ui.indexing import progress_line
 from ui.release_contents import shipped_name
 from ui.stores import Stores
-from ui.terminal import plain
+from ui.terminal import live_line, plain
 
 if TYPE_CHECKING:
     from search.types import Collection, Encoder, Failure, Library, Release, Source
@@ -88,9 +90,15 @@ def _made(asked: _Asked, workspace: "Workspace", library: "Library", work: Path,
     made_from = asked.made_from(sources)
     collection = _begun(asked, library, work, made_from)
     shared = [SharedSource(source, asked.share) for source in sources]
-    for source in shared:
-        gone = set(index(collection, asked.encoder, workspace.decoder, source).gone)  # since an earlier run
-        collection.remove([record.id for record in collection.known(source.name) if record.uri in gone])
+    with live_line() as show:
+
+        def tell(progress: Progress) -> None:
+            show(progress_line(asdict(progress)))
+
+        for source in shared:
+            report = index(collection, asked.encoder, workspace.decoder, source, progress=tell)
+            gone = set(report.gone)  # since an earlier run
+            collection.remove([record.id for record in collection.known(source.name) if record.uri in gone])
     failures = sorted(collection.failures(), key=lambda failure: failure.uri)
     called = shipped_name(asked.model)
     told = {

@@ -1,12 +1,15 @@
 """What is printed in a terminal: text from elsewhere, spans of time, errors; whether a screen is near it."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import typer
 
 from search.errors import SearchError
+
+_SAID_EVERY_S = 60.0  # in a log
 
 
 def plain(text: str) -> str:
@@ -31,6 +34,30 @@ def said_once() -> Callable[[str], None]:
         before = sentence
 
     return say
+
+
+@contextmanager
+def live_line(
+    *, is_terminal: bool | None = None, now: Callable[[], float] = time.monotonic
+) -> Iterator[Callable[[str], None]]:
+    """What shows the latest sentence in place on stderr, and an empty one to make room for other lines; in a log, where
+    lines stay, one a minute.
+    """
+    in_place = sys.stderr.isatty() if is_terminal is None else is_terminal
+    said_at = now()
+
+    def show(sentence: str) -> None:
+        nonlocal said_at
+        if in_place:
+            print(f"\r\x1b[K{sentence}", end="", file=sys.stderr, flush=True)
+        elif sentence and now() - said_at >= _SAID_EVERY_S:
+            said_at = now()
+            print(sentence, file=sys.stderr, flush=True)
+
+    try:
+        yield show
+    finally:
+        show("")
 
 
 def has_screen(environment: Mapping[str, str], platform: str) -> bool:
