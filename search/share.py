@@ -1,5 +1,6 @@
 """One of n shares of a source's files, the same on every machine; embeds and keeps nothing."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -9,6 +10,7 @@ from search.errors import BadQuery
 from search.types import Failure, Source, SourceFile
 
 MOST_SHARES = 10_000
+_SHARE = re.compile(r"([0-9]{1,5})/([0-9]{1,5})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +24,8 @@ class Share:
 
 def read_share(text: str) -> Share:
     """`3/8`. Raises: BadQuery."""
-    number, _, of = text.partition("/")
-    share = Share(int(number), int(of)) if number.isdecimal() and of.isdecimal() else Share(0, 0)
+    found = _SHARE.fullmatch(text)
+    share = Share(int(found[1]), int(found[2])) if found else Share(0, 0)
     if not 1 <= share.number <= share.of <= MOST_SHARES:
         raise BadQuery(f'"{text[:40]}" names no part: expected i/n such as 1/4, with n up to {MOST_SHARES:,}.')
     return share

@@ -1,4 +1,4 @@
-"""What tests of the store share: items with known embeddings, the answer by brute force, waiting for the index."""
+"""What tests of the store share: its functions for commands, items with known embeddings, brute force, waiting."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -7,8 +7,28 @@ import numpy as np
 import pytest
 
 from search.types import Collection, Embedding, Embeddings, Item, Record, Scalar
+from store.batch_output import read_outputs
+from store.library import LocalLibrary, open_folder
+from store.part_place import part_place
+from store.parts import find_parts
+from store.places import open_place
+from store.release import build_release, open_release
+from store.sources import open_sources, origins
+from ui.stores import Stores
 
 DIM = 16
+STORES = Stores(
+    open_library=LocalLibrary,
+    open_sources=open_sources,
+    origins=origins,
+    build_release=build_release,
+    open_release=open_release,
+    find_parts=find_parts,
+    part_place=part_place,
+    open_folder=open_folder,
+    read_outputs=read_outputs,
+    open_place=open_place,
+)
 
 
 def embeddings(count: int, *, seed: int = 0, dim: int = DIM) -> Embeddings:

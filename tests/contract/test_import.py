@@ -24,33 +24,16 @@ from search.share import Share
 from search.shipped_item import ship_item
 from search.types import Collection, Failure, Item
 from settings import Settings
-from store.batch_output import read_outputs
 from store.library import LocalLibrary, open_folder
 from store.lock import read_holder
-from store.part_place import part_place
-from store.parts import find_parts
-from store.places import open_place
-from store.release import build_release, open_release
-from store.sources import open_sources, origins
+from store.release import build_release
 from store.vectors import checksum
 from tests.contract.served import picture
 from tests.fakes import FakeEncoder
-from tests.stored import embeddings, item
+from tests.stored import STORES, embeddings, item
 from ui.import_command import import_all
 from ui.stores import Stores
 
-STORES = Stores(
-    open_library=LocalLibrary,
-    open_sources=open_sources,
-    origins=origins,
-    build_release=build_release,
-    open_release=open_release,
-    find_parts=find_parts,
-    part_place=part_place,
-    open_folder=open_folder,
-    read_outputs=read_outputs,
-    open_place=open_place,
-)
 MODEL, OTHER_MODEL = "a" * 64, "b" * 64
 DIM = 16
 THUMBNAIL = picture("red", kind="WEBP")

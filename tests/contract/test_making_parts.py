@@ -16,28 +16,14 @@ from search.errors import DiskFull, SourceError, StoreBusy
 from search.share import Share
 from search.types import Release
 from settings import Settings
-from store.library import LocalLibrary, open_folder
+from store.library import LocalLibrary
 from store.part_place import PartPlace, part_place
-from store.parts import find_parts
-from store.release import build_release, open_release
-from store.sources import open_sources, origins
 from tests.contract.test_parts import ROOT, drawn, run
+from tests.stored import STORES
 from ui.parts_command import make_part
 from ui.stores import Stores
 
 COUNT = 6
-STORES = Stores(
-    open_library=LocalLibrary,
-    open_sources=open_sources,
-    origins=origins,
-    build_release=build_release,
-    open_release=open_release,
-    find_parts=find_parts,
-    part_place=part_place,
-    open_folder=open_folder,
-    read_outputs=lambda where: iter(()),
-    open_place=lambda place: None,
-)
 
 
 @pytest.fixture(scope="module")
@@ -347,7 +333,7 @@ def test_archives_are_told_apart_by_their_bytes(images: Path, tmp_path: Path) ->
     assert "but it was made of photos.zip (sha256 " in go(str(tmp_path / "two" / "photos.zip"), *rest, code=1)
 
 
-@pytest.mark.parametrize("share", ["0/4", "5/4", "1", "a/b", "1/0", "1/1000000"])
+@pytest.mark.parametrize("share", ["0/4", "5/4", "1", "a/b", "1/0", "1/1000000", "\u0661/4", f"{'9' * 5_000}/1"])
 def test_a_share_that_is_none_is_refused(images: Path, tmp_path: Path, share: str) -> None:
     said = run("index", str(images), "--part", share, "--out", str(tmp_path), data_dir=tmp_path, code=1)
     assert "names no part" in said
