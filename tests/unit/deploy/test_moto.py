@@ -1,6 +1,7 @@
-"""What moto can play of AWS: the base stack, its bucket and repository, history and release, for real requests."""
+"""What moto can play of AWS, for real requests: stacks, bucket, repository, an endpoint's role, history, release."""
 
 import json
+from ast import literal_eval
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from deploy.config import checked
 from deploy.errors import Refused
 from deploy.history import Deployment
 from deploy.image import find
+from deploy.sagemaker_values import values
 from deploy.sections import Config, Image, Release
 from deploy.stacks import Aws
 from tests.unit.deploy.test_config import document
@@ -57,6 +59,30 @@ def test_the_base_stack_makes_an_encrypted_bucket_and_an_immutable_repository(ma
     assert rules[0]["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
     (repository,) = made("ecr").describe_repositories(repositoryNames=["sightline"])["repositories"]
     assert repository["imageTagMutability"] == "IMMUTABLE"
+
+
+@pytest.mark.filterwarnings("ignore:Tried to parse AWS..CloudWatch..Alarm")
+def test_the_endpoints_role_is_sagemakers_and_reads_releases_alone(config: Config) -> None:
+    aws = open_clients(config.deploy)
+    endpoint = {"sagemaker": {"batch_buckets": ["photos", "scans"]}}
+    wanted = values(checked(document() | endpoint, "sagemaker"), BUCKET)
+    change = stacks.propose("sightline-sagemaker", stacks.template("sagemaker"), wanted, aws, lambda seconds: None)
+    assert change is not None
+    stacks.execute(change, aws, [].append, lambda seconds: None)
+    (role,) = aws("iam").list_roles()["Roles"]
+    trust = role["AssumeRolePolicyDocument"]["Statement"]
+    assert [(one["Principal"], one["Condition"]) for one in trust] == [
+        ({"Service": "sagemaker.amazonaws.com"}, {"StringEquals": {"aws:SourceAccount": "123456789012"}})
+    ]
+    granted: dict[str, object] = {}
+    for policy in ("endpoint", "batch"):
+        told = aws("iam").get_role_policy(RoleName=role["RoleName"], PolicyName=policy)["PolicyDocument"]
+        statements = literal_eval(str(told))["Statement"]  # of a role's own policies moto gives Python's text
+        granted |= {statement["Sid"]: statement["Resource"] for statement in statements}
+    assert granted["ReadTheRelease"] == [f"arn:aws:s3:::{BUCKET}/releases/*"] * 2
+    assert granted["PullTheImage"] == "arn:aws:ecr:eu-central-1:123456789012:repository/sightline"
+    assert granted["ReadAndWrite"] == ["arn:aws:s3:::photos/*", "arn:aws:s3:::scans/*"]
+    assert granted["List"] == ["arn:aws:s3:::photos", "arn:aws:s3:::scans"]
 
 
 def test_a_stack_that_is_removed_is_not_there(made: Aws) -> None:
