@@ -63,12 +63,12 @@ def _check_models(library: Library, collection: str, parts: Sequence[Part]) -> N
     for part in parts:
         by_model.setdefault(part.release.fingerprint, []).append(part.where)
     if len(by_model) > 1:
-        named = [
+        groups = [
             f"{places[0]} and {len(places) - 1:,} more" if places[1:] else places[0] for places in by_model.values()
         ]
         raise EncoderMismatch(
             f"The parts are of {len(by_model)} models and a collection is of one; nothing was imported. Name those of "
-            f"one model: {plain(', or '.join(named))}."
+            f"one model: {plain(', or '.join(groups))}."
         )
 
 
