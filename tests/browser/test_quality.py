@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.running import HOSTILE
 from tests.browser.steps import box, drop_bytes, expect_first
 from tests.browser.test_everyone import PHONE, serious
+from tests.stored import wait_until
 
 LABELS = """query,relevant,kind
 red,red-id,first
@@ -131,6 +132,24 @@ def test_an_evaluation_outlives_its_page(page: Page, address: str) -> None:
     again.reload()
     expect(again.get_by_text("own.csv: 1,500 queries")).to_be_visible()
     again.close()
+
+
+def test_what_ends_while_the_page_opens_is_shown(page: Page, address: str) -> None:
+    open_quality(page, address, collection="many")
+    held: list[Route] = []
+    page.route("**/api/evaluate", lambda route: held.append(route))
+    with page.expect_request("**/api/evaluate"):
+        page.get_by_role("tab", name="Quality").click()
+    api = page.request
+    labels = {"content-type": "text/csv"}
+    asked = api.post(
+        f"{address}api/evaluate?collection=many&name=late.csv", data="query,relevant\nred,shade-1-id\n", headers=labels
+    )
+    wait_until(lambda: api.get(f"{address}api/evaluate/{asked.json()['job']}").json()["state"] == "done")
+    page.route("**/api/evaluate", lambda route: route.continue_())  # the one that was named last has the word
+    for route in held:
+        route.continue_()
+    expect(page.get_by_text("late.csv: 1 query")).to_be_visible()
 
 
 def test_a_file_that_can_not_be_used_says_why(page: Page, address: str) -> None:

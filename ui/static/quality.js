@@ -15,6 +15,8 @@ let shown = null; // {collection, report, has_labels} as the server told it
 let mayChange = false;
 let whyNot = null;
 let polling = false;
+let unfinished = 0; // runs at the last look
+let turn = 0; // of the last refresh: what an earlier one is told late is not shown
 let news = false; // a run was asked for that has not been seen to finish
 
 export function mount(element) {
@@ -43,12 +45,14 @@ const collection = () => session.query.collection;
 
 async function refresh() {
   const name = collection();
+  const mine = ++turn;
   fail(null); // not later: what a click meanwhile had to say stays
+  await look(); // before the report, which then has what is finished by now
   const [rights, answer] = await Promise.all([
     request("GET", "api/collections"),
     ask("report", { collection: name }),
   ]);
-  if (name !== collection()) return;
+  if (mine !== turn || name !== collection()) return;
   mayChange = !!rights.may_change;
   whyNot = rights.why_not;
   if (answer.error) {
@@ -180,17 +184,20 @@ async function followRuns({ isNew = false } = {}) {
   news ||= isNew;
   if (polling) return;
   polling = true;
-  let unfinished = 0;
   do {
-    const { evaluations = [] } = await request("GET", "api/evaluate");
     const before = unfinished + (news ? 1 : 0);
     news = false;
-    unfinished = evaluations.filter((run) => !run.is_finished).length;
-    showRuns(evaluations.filter((run) => run.collection === collection()));
+    await look();
     if (unfinished < before) await refresh();
     if (unfinished || news) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   } while (unfinished || news);
   polling = false;
+}
+
+async function look() {
+  const { evaluations = [] } = await request("GET", "api/evaluate");
+  unfinished = evaluations.filter((run) => !run.is_finished).length;
+  showRuns(evaluations.filter((run) => run.collection === collection()));
 }
 
 function showRuns(runs) {
