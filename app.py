@@ -111,7 +111,7 @@ def main() -> None:
         settings = read_settings(os.environ)
     except BadSetting as error:
         sys.exit(str(error))
-    from store import batch_output, library, lock, part_place, parts, places, release, sources
+    from store import batch_output, collection_folder, library, lock, part_place, parts, places, release, sources
     from ui.commands import Bundled, build
     from ui.model_command import model_commands
     from ui.release_command import release_commands
@@ -126,7 +126,7 @@ def main() -> None:
         open_release=release.open_release,
         find_parts=parts.find_parts,
         part_place=part_place.part_place,
-        open_folder=library.open_folder,
+        open_folder=collection_folder.open_folder,
         read_outputs=batch_output.read_outputs,
         open_place=places.open_place,
     )

@@ -37,7 +37,8 @@ def measure_scale(work: Path) -> list[Figure]:
 
 def fill(data_dir: Path, count: int) -> None:
     """The collection "many": neighbours of the gallery's own embeddings, so that their spread is a real model's."""
-    from store.library import LocalLibrary, open_folder
+    from store.collection_folder import open_folder
+    from store.library import LocalLibrary
 
     gallery = open_folder(ROOT / "pocket" / "gallery")
     info, seeds = gallery.info, gallery.background()

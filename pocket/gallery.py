@@ -17,7 +17,7 @@ from pocket.render import render
 from search.encoders.load import load_encoder
 from search.encoders.preprocess import to_pixels
 from search.types import Encoder, Item, Record
-from store.collection import build_folder
+from store.collection_folder import build_folder
 
 HERE = Path(__file__).parent
 FOLDER = HERE / "gallery"

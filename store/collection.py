@@ -1,9 +1,8 @@
 """One collection: its catalog, its rows in memory, its files and its index joined; which path answers a search."""
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -24,11 +23,10 @@ from search.types import (
     Scalar,
     Where,
 )
-from store import database, files, manifest, s3, vectors
+from store import files, manifest, s3, vectors
 from store import rows as rows_of
 from store.bucket_source import open_object
 from store.catalog import Catalog, Change
-from store.database import Mode
 from store.filters import Sql, where_sql
 from store.rows import Positions, Rows
 
@@ -308,51 +306,3 @@ class StoredCollection:
         if self._index:
             self._index.close()
         self._catalog.close()
-
-
-def create_folder(folder: Path, info: CollectionInfo) -> None:
-    """An empty collection folder, synced."""
-    with files.disk_errors("the collection"):
-        (folder / "thumbs").mkdir(parents=True)
-    database.create(folder / CATALOG)
-    manifest.write(folder, info)
-
-
-def open_in(
-    folder: Path,
-    info: CollectionInfo,
-    *,
-    mode: Mode,
-    uploads: Path | None = None,
-    exact_up_to: int = 10_000,
-    bucket: Callable[[], s3.S3] = s3.connect,
-) -> StoredCollection:
-    kept = Catalog(folder / CATALOG, mode=mode, dim=info.dim)
-    return StoredCollection(
-        folder,
-        info,
-        kept,
-        uploads=uploads,
-        exact_up_to=exact_up_to,
-        is_portable=mode == "immutable",
-        bucket=bucket,
-    )
-
-
-@contextmanager
-def build_folder(
-    folder: Path, *, name: str, model: str, fingerprint: str, dim: int, description: str, created_at: str = ""
-) -> Iterator[StoredCollection]:
-    """A collection to fill; left without an error, its folder ships: compact, to be opened read-only.
-
-    The same items put in the same order with the same `created_at` make the same bytes.
-    """
-    version = hashlib.sha256(f"{name}\n{fingerprint}".encode()).hexdigest()[:16]
-    info = CollectionInfo(name, version, model, fingerprint, dim, created_at, False, description)
-    create_folder(folder, info)
-    filled = open_in(folder, info, mode="write")
-    try:
-        yield filled
-    finally:
-        filled.close()
-    database.finish(folder / CATALOG)

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from search.errors import CollectionError, CollectionExists, CollectionNotFound, ReadOnly, SearchError, StoreUnavailable
 from search.types import Collection, CollectionInfo, CopyState
 from store import files, manifest
-from store.collection import StoredCollection, create_folder, open_in
+from store.collection import StoredCollection
+from store.collection_folder import create_folder, open_in
 from store.copying import Copying
 from store.database import Mode
 from store.lock import Holder, Lock
@@ -287,11 +288,6 @@ class LocalLibrary:
         for folder in self._collections.iterdir():
             if folder.is_dir() and (folder.name.startswith(".deleted-") or not (folder / "current").exists()):
                 shutil.rmtree(folder, ignore_errors=True)
-
-
-def open_folder(folder: Path) -> Collection:
-    """A collection folder by itself, read-only: a release, or the bundled gallery."""
-    return open_in(folder, manifest.read(folder, read_only=True), mode="immutable")
 
 
 def _check_name(name: str) -> None:

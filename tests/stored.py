@@ -8,7 +8,8 @@ import pytest
 
 from search.types import Collection, Embedding, Embeddings, Item, Record, Scalar
 from store.batch_output import read_outputs
-from store.library import LocalLibrary, open_folder
+from store.collection_folder import open_folder
+from store.library import LocalLibrary
 from store.part_place import part_place
 from store.parts import find_parts
 from store.places import open_place

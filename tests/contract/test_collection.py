@@ -10,8 +10,8 @@ import pytest
 
 from search.errors import ItemNotFound, ReadOnly, SourceError
 from search.types import Collection, Condition, Failure, Item
-from store.collection import build_folder
-from store.library import LocalLibrary, open_folder
+from store.collection_folder import build_folder, open_folder
+from store.library import LocalLibrary
 from tests.stored import DIM, brute_force, embeddings, found, item, items, wait_until_indexed
 
 EVEN = (Condition("parity", "eq", 0),)

@@ -12,7 +12,8 @@ import pytest
 from search.errors import DiskFull, StoreBusy
 from search.types import Collection, Item
 from store.catalog import Catalog
-from store.collection import StoredCollection, create_folder
+from store.collection import StoredCollection
+from store.collection_folder import create_folder
 from store.library import LocalLibrary
 from store.manifest import new_info
 from tests.stored import DIM, brute_force, embeddings, found, item, items

@@ -24,7 +24,8 @@ from search.share import Share
 from search.shipped_item import ship_item
 from search.types import Collection, Failure, Item
 from settings import Settings
-from store.library import LocalLibrary, open_folder
+from store.collection_folder import open_folder
+from store.library import LocalLibrary
 from store.lock import read_holder
 from store.release import build_release
 from store.vectors import checksum

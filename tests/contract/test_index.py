@@ -20,7 +20,7 @@ import pytest
 from search.types import Collection
 from store.chroma import Chroma
 from store.chroma_server import ChromaServer, free_port
-from store.collection import build_folder
+from store.collection_folder import build_folder
 from store.indexer import Indexer
 from store.library import LocalLibrary
 from tests.stored import DIM, brute_force, embeddings, found, is_indexed, item, items, wait_until

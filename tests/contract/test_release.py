@@ -17,8 +17,7 @@ from app import join
 from search.reports import Reports
 from search.types import Item
 from settings import Settings
-from store.collection import build_folder
-from store.library import open_folder
+from store.collection_folder import build_folder, open_folder
 from store.release import build_release, open_release
 from tests.processes import ROOT, served, served_ui
 from tests.runtime_server import aws_environment, sagemaker_runtime

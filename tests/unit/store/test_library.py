@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from search.errors import CollectionError, CollectionExists, CollectionNotFound, ReadOnly, StoreUnavailable
-from store.collection import build_folder
-from store.library import LocalLibrary, open_folder
+from store.collection_folder import build_folder, open_folder
+from store.library import LocalLibrary
 from store.lock import read_holder
 from tests.stored import DIM, embeddings, item, items
 
