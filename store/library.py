@@ -1,6 +1,5 @@
 """Collections by name in a data folder: which there are, which version of each is served, who may write."""
 
-import hashlib
 import logging
 import re
 import secrets
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from search.errors import CollectionError, CollectionExists, CollectionNotFound, ReadOnly, SearchError, StoreUnavailable
 from search.types import Collection, CollectionInfo, CopyState
-from store import files, manifest
+from store import files, manifest, uploads
 from store.collection import StoredCollection
 from store.collection_folder import create_folder, open_in
 from store.copying import Copying
@@ -33,7 +32,6 @@ log = logging.getLogger(__name__)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,63}")
 _VERSION = re.compile(r"[0-9a-f]{16}")
-_SUFFIX = re.compile(r"\.[a-z0-9]{1,5}")
 
 
 class LocalLibrary:
@@ -84,11 +82,6 @@ class LocalLibrary:
     @property
     def _uploads(self) -> Path:
         return self._data_dir / "uploads"
-
-    @property
-    def _untidy(self) -> Path:
-        """There while originals may be left that no collection has: since one was deleted, or one kept."""
-        return self._uploads / ".untidy"
 
     @property
     def read_only(self) -> bool:
@@ -177,7 +170,7 @@ class LocalLibrary:
                 if name in self._bundled:
                     raise ReadOnly(f"The collection {name!r} comes with Sightline and can't be deleted.")
                 raise _not_found(name)
-            files.write_durably(self._untidy, b"")
+            uploads.mark_untidy(self._uploads)
             gone = self._collections / f".deleted-{secrets.token_hex(8)}"
             with files.disk_errors(f"the collection {name!r}"):
                 (self._collections / name).rename(gone)
@@ -191,18 +184,7 @@ class LocalLibrary:
 
     def keep_upload(self, data: bytes, suffix: str) -> str:
         self._refuse_if_read_only()
-        content_hash = hashlib.sha256(data).hexdigest()
-        kept = suffix.lower() if _SUFFIX.fullmatch(suffix.lower()) else ""
-        relative = f"{content_hash[:2]}/{content_hash}{kept}"
-        path = self._uploads / relative
-        with files.disk_errors("the upload"):
-            if not self._untidy.exists():
-                files.write_synced(self._untidy, b"")
-            files.make_folder(path.parent)
-            if not path.exists():
-                files.replace_synced(path, data)
-            files.sync_folder(path.parent)  # whoever wrote it may have been killed before this
-        return relative
+        return uploads.keep(self._uploads, data, suffix)
 
     def tidy_uploads(self, wanted: frozenset[str]) -> None:
         """Removes originals that no collection has, but for the wanted ones, which may come into one.
@@ -212,7 +194,7 @@ class LocalLibrary:
         """
         used = set(wanted)
         with suppress(StoreUnavailable), files.disk_errors("the folder of uploads"):
-            if not self._untidy.exists():
+            if not uploads.is_untidy(self._uploads):
                 return
             served = self._served()
             if any(folder.name not in served for folder in self._collections.glob("[!.]*/")):
@@ -221,10 +203,7 @@ class LocalLibrary:
             for name in served:
                 uris = (record.uri for record in self.open(name).known(self._uploads.name))
                 used.update(uri.removeprefix(f"{self._uploads.name}/") for uri in uris)
-            for path in self._uploads.glob("??/*"):
-                if f"{path.parent.name}/{path.name}" not in used:
-                    path.unlink()
-            self._untidy.unlink()
+            uploads.remove_all_but(used, self._uploads)
 
     def close(self) -> None:
         with self._changing:
@@ -246,7 +225,7 @@ class LocalLibrary:
         copying = Copying(self._data_dir, open_place(place, bucket=self._bucket), served=self._served)
         try:
             if copying.begin():
-                files.write_durably(self._untidy, b"")
+                uploads.mark_untidy(self._uploads)
         except SearchError:
             self._lock.close()
             raise
@@ -271,9 +250,9 @@ class LocalLibrary:
         served = self._served()
         if name in served:
             mode: Mode = "read" if self.read_only else "write"
-            folder, uploads = served[name], self._uploads
-            info, exact_up_to = self._info(name, folder), self._exact_up_to
-            return open_in(folder, info, mode=mode, uploads=uploads, exact_up_to=exact_up_to, bucket=self._bucket)
+            folder, exact_up_to = served[name], self._exact_up_to
+            info, kept = self._info(name, folder), self._uploads
+            return open_in(folder, info, mode=mode, uploads=kept, exact_up_to=exact_up_to, bucket=self._bucket)
         if name in self._bundled:
             folder = self._bundled[name]
             return open_in(folder, self._info(name, folder), mode="immutable", exact_up_to=self._exact_up_to)
