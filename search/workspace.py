@@ -3,6 +3,7 @@
 It joins them and owns nothing else; how a collection or an encoder is opened is passed in from app.py.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -14,7 +15,7 @@ from search.choices import ModelChoice
 from search.embedder import Embedder
 from search.encoders.removal import Removed
 from search.engine import SearchEngine
-from search.errors import Busy, CollectionNotFound, ModelInUse, ReadOnly
+from search.errors import Busy, CollectionNotFound, ModelInUse, ReadOnly, StoreUnavailable
 from search.evaluations import Evaluations
 from search.images.decoder import Decoder
 from search.jobs import Jobs
@@ -25,6 +26,8 @@ from search.models import Download, Models, ModelState
 from search.reports import Reports
 from search.speeds import Speeds
 from search.types import Collection, CollectionInfo, Encoder, Library, Observer, Scalar
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,17 @@ class Workspace:
         return names[0]
 
     def collections(self) -> list[Summary]:
-        return [self._summary(info) for info in self.library.list()]
+        """Without those that were deleted meanwhile, and the damaged ones, which are logged."""
+        found = []
+        for info in self.library.list():
+            try:
+                found.append(self._summary(info))
+            except CollectionNotFound:
+                continue
+            except StoreUnavailable as error:
+                if info in self.library.list():
+                    log.error("collection_unusable=%r reason=%r", info.name, str(error))
+        return found
 
     def open(self, name: str | None = None) -> Collection:
         """Raises: CollectionNotFound."""
@@ -258,10 +271,7 @@ class Workspace:
         return self.engine(collection).keep_image(data, name=name)
 
     def _summary(self, info: CollectionInfo) -> Summary:
-        try:
-            collection = self.library.open(info.name)
-        except CollectionNotFound:  # deleted meanwhile
-            return Summary(info, 0, {}, "")
+        collection = self.library.open(info.name)
         note = next((choice.note for choice in self._models if choice.name == info.model), "")
         return Summary(info, len(collection), collection.health(), note)
 

@@ -123,7 +123,7 @@ class LocalLibrary:
                 self._copying.start()
 
     def list(self) -> list[CollectionInfo]:
-        """The bundled ones first, then by name; a damaged one is left out and logged."""
+        """The bundled ones first, then by name; without one deleted meanwhile, or damaged, which is logged."""
         own = sorted(self._served().items(), key=lambda pair: pair[0].casefold())
         bundled = [(name, folder) for name, folder in self._bundled.items() if name not in dict(own)]
         found = []
@@ -131,7 +131,8 @@ class LocalLibrary:
             try:
                 found.append(self._info(name, folder))
             except StoreUnavailable as error:
-                log.error("collection_unusable=%r reason=%r", name, str(error))
+                if folder in (self._bundled.get(name), self._served().get(name)):
+                    log.error("collection_unusable=%r reason=%r", name, str(error))
         return found
 
     def open(self, name: str) -> Collection:
@@ -234,8 +235,8 @@ class LocalLibrary:
     def _served(self) -> dict[str, Path]:
         """The folder of the served version of each collection of the user's."""
         served = {}
-        with suppress(FileNotFoundError):
-            for pointer in self._collections.glob("[!.]*/current"):
+        for pointer in self._collections.glob("[!.]*/current"):
+            with suppress(FileNotFoundError):  # deleted meanwhile, which hides no other
                 version = pointer.read_text(errors="replace").strip()
                 if _VERSION.fullmatch(version):
                     served[pointer.parent.name] = pointer.parent / version

@@ -17,6 +17,7 @@ MOST_HEAD_BYTES = 64 * 2**10  # of request line and headers; browsers send 2 kB
 MOST_STALL_S = 300.0  # of an answer that nobody takes
 _MOST_CONNECTIONS = 2_000
 _UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
+_ABSOLUTE = re.compile(rb"[a-z]+://([^/?#]*)", re.IGNORECASE)  # an address in its absolute form, and its authority
 _OPEN_FILES = 8_192  # a connection is one; macOS allows 256 where nobody asks for more
 
 
@@ -100,10 +101,18 @@ class Connection(HttpToolsProtocol):
             raise _Refused
         if self.parser.should_upgrade():  # in one that followed another at once: its body would be the next request
             raise _Refused
+        if self._names_another_host():
+            raise _Refused
         if version not in ("1.0", "1.1") or (version == "1.0" and is_chunked):  # RFC 9112, 6.1: its end is not sure
             raise _Refused
         super().on_headers_complete()
         self._unanswered.append(self.cycle)
+
+    def _names_another_host(self) -> bool:
+        """Whether the address says another host than the headers, in whose place it would count (RFC 9112, 3.2.2)."""
+        absolute = _ABSOLUTE.match(self.url)
+        hosts = [value.lower() for name, value in self.headers if name == b"host"]
+        return absolute is not None and hosts != [absolute[1].lower()]
 
     def connection_lost(self, exc: Exception | None) -> None:
         for cycle in self._unanswered:  # uvicorn tells the last one alone, and the others write to what is closed

@@ -207,12 +207,29 @@ def test_a_head_of_many_or_long_headers_is_refused(target: Target) -> None:
     target.refuses(get(b"/" + b"a" * 100_000), 431, "head_too_large")
 
 
-@pytest.mark.parametrize("address", [b"http://127.0.0.1READ", b"http://evil.example:80READ"])
-def test_an_absolute_address_is_read_as_its_path(target: Target, address: bytes) -> None:
-    came = exchange(target.port, get(address.replace(b"READ", target.read)))
-    assert came.startswith(b"HTTP/1.1 200 ")
-    assert b"evil" not in came
+@pytest.mark.parametrize("address", [b"http://127.0.0.1READ", b"HTTP://127.0.0.1READ?x=http://evil.example/"])
+def test_an_absolute_address_of_the_host_that_is_named_is_read_as_its_path(target: Target, address: bytes) -> None:
+    assert exchange(target.port, get(address.replace(b"READ", target.read))).startswith(b"HTTP/1.1 200 ")
     target.is_well()
+
+
+@pytest.mark.parametrize(
+    "authority",
+    [
+        *(b"evil.example", b"evil.example:80", b"127.0.0.1:80", b"127.0.0.1.evil.example", b"127.0.0.1@evil.example"),
+        *(b"evil.example@127.0.0.1", b"localhost", b"[::1]"),
+    ],
+)
+def test_an_absolute_address_of_another_host_is_refused(target: Target, authority: bytes) -> None:
+    """It would count in place of Host, which is what the rules here are about."""
+    target.refuses(get(b"http://" + authority + target.read), 400, "bad_request")
+    target.refuses(post(b"http://" + authority + target.search, GOOD), 400, "bad_request")
+
+
+def test_an_absolute_address_is_refused_where_no_host_or_another_one_too_is_named(target: Target) -> None:
+    sent = get(b"http://127.0.0.1" + target.read)
+    target.refuses(sent.replace(b"Host: 127.0.0.1\r\n", b""), 400, "bad_request")
+    target.refuses(sent.replace(b"\r\n\r\n", b"\r\nHost: evil.example\r\n\r\n"), 400, "bad_request")
 
 
 def test_a_websocket_is_answered_as_any_request(target: Target) -> None:

@@ -10,7 +10,7 @@ from search.errors import CollectionNotFound
 from search.images.decoder import Decoder
 from search.jobs import Jobs
 from search.kept_images import KeptImages
-from search.types import Encoder
+from search.types import CollectionInfo, Encoder
 from search.workspace import Workspace
 from store.library import LocalLibrary
 from tests.fakes import FakeEncoder
@@ -92,3 +92,33 @@ def test_an_engine_made_while_its_collection_was_deleted_is_not_kept(make: Make)
     with pytest.raises(CollectionNotFound, match=r'^The collection "a" was deleted and made again meanwhile'):
         workspace.engine("a")
     assert workspace.engine("a").collection is workspace.library.open("a")
+
+
+def test_a_collection_whose_catalog_is_damaged_hides_no_other(
+    make: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    workspace = make()
+    workspace.library.close()
+    (catalog,) = tmp_path.glob("collections/a/*/catalog.sqlite")
+    catalog.write_bytes(b"damaged" * 1000)
+    workspace.library = LocalLibrary(tmp_path)
+    assert [summary.info.name for summary in workspace.collections()] == ["b"]
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [
+        "collection_unusable='a' reason=\"The collection's catalog can't be used: file is not a database.\""
+    ]
+
+
+class DeletedMeanwhile(LocalLibrary):
+    """Where "a" goes as soon as it was listed."""
+
+    def list(self) -> list[CollectionInfo]:
+        found = super().list()
+        self.delete("a")
+        return found
+
+
+def test_a_collection_deleted_while_they_are_counted_is_left_out(make: Make, tmp_path: Path) -> None:
+    workspace = make()
+    workspace.library.close()
+    workspace.library = DeletedMeanwhile(tmp_path)
+    assert [summary.info.name for summary in workspace.collections()] == ["b"]

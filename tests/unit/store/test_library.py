@@ -1,5 +1,6 @@
+import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,36 @@ def test_a_damaged_collection_harms_no_other(library: LocalLibrary, tmp_path: Pa
             again.open(name)
         again.delete(name)
     again.close()
+
+
+class Deletes(logging.Handler):
+    """Has something deleted while the library writes its log, which it does in the middle of listing."""
+
+    def __init__(self, delete: Callable[[], None]) -> None:
+        super().__init__()
+        self.delete, self.told = delete, list[str]()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.told.append(record.getMessage())
+        if len(self.told) == 1:
+            self.delete()
+
+
+def test_a_collection_deleted_while_they_are_listed_is_left_out_and_no_defect(
+    library: LocalLibrary, gallery: Path
+) -> None:
+    for name in ("mine", "other"):
+        library.create(name, **FAKE)  # type: ignore[arg-type]
+    (gallery / "manifest.json").write_text("{")
+    handler = Deletes(lambda: library.delete("mine"))
+    log = logging.getLogger("store.library")
+    log.addHandler(handler)
+    try:
+        assert [info.name for info in library.list()] == ["other"]
+    finally:
+        log.removeHandler(handler)
+    (told,) = handler.told
+    assert told.startswith("collection_unusable='gallery'")
 
 
 def test_an_open_for_reading_refuses_to_change_and_makes_no_folder(tmp_path: Path) -> None:
