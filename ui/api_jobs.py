@@ -73,10 +73,20 @@ async def start_job(request: Request) -> Response:
     return JSONResponse({"job": job.id}, status_code=202)
 
 
-@router.get("/api/jobs", summary="The jobs there are, newest first.")
+@router.get(
+    "/api/jobs", summary="The jobs there are, newest first; one is superseded where a newer one indexes the same."
+)
 async def list_jobs(request: Request) -> Response:
-    jobs = service_of(request).workspace.jobs
-    return JSONResponse({"jobs": [job_json(job) for job in jobs.list()] if jobs else []})
+    kept = service_of(request).workspace.jobs
+    jobs = kept.list() if kept else []
+    return JSONResponse(
+        {
+            "jobs": [
+                {**job_json(job), "is_superseded": any(newer.spec == job.spec for newer in jobs[:at])}
+                for at, job in enumerate(jobs)
+            ]
+        }
+    )
 
 
 @router.get("/api/jobs/{id}", summary="How far a job is.")

@@ -9,11 +9,10 @@ from starlette.requests import Request
 from search.errors import BadQuery, CollectionNotFound
 from search.types import CopyState
 from search.workspace import Summary, Workspace
-from ui.access import caller_of
 from ui.api_errors import ERROR_ANSWERS
 from ui.api_query import collection_name
 from ui.bodies import read_json
-from ui.service import JSON_BYTES, check_change, service_of
+from ui.service import JSON_BYTES, check_change, service_of, why_no_change
 
 router = APIRouter(responses=ERROR_ANSWERS)
 
@@ -23,13 +22,14 @@ async def list_collections(request: Request) -> Response:
     service = service_of(request)
     workspace = service.workspace
     summaries = await service.pictures.run(workspace.collections)
+    why_not = why_no_change(request)
     return JSONResponse(
         {
             "collections": [summary_json(summary) for summary in summaries],
             "default": workspace.default,
             "models": [{"name": m.name, "title": m.title, "note": m.note} for m in workspace.models()],
-            "may_change": not workspace.library.read_only and service.access.may_change(caller_of(request.scope)),
-            "why_not": service.access.why_not(caller_of(request.scope)),
+            "may_change": why_not is None,
+            "why_not": why_not,
             "copy": copy_json(workspace.library.copy_state),
             "limits": {"image_bytes": service.limits.image_bytes, "upload_bytes": service.limits.upload_bytes},
         }

@@ -14,7 +14,7 @@ from ui.access import caller_of, check_same_site
 from ui.api_errors import ERROR_ANSWERS, UnsupportedType, error_response
 from ui.bodies import content_type, limited
 from ui.cookies import COOKIE, LASTS_S
-from ui.service import Service, service_of
+from ui.service import Service, service_of, why_no_change
 from ui.sign_in_page import POLICY, sign_in_page
 
 FORM_BYTES = 16 * 2**10
@@ -31,13 +31,13 @@ me_router = APIRouter(responses=ERROR_ANSWERS)
 )
 async def me(request: Request) -> Response:
     service, caller = service_of(request), caller_of(request.scope)
-    access = service.access
+    why_not = why_no_change(request)
     name, role = (caller.signed_in.name, caller.signed_in.role) if caller.signed_in else (None, None)
     told = {
         "name": name,
         "role": role,
-        "may_change": access.may_change(caller),
-        "why_not": access.why_not(caller),
+        "may_change": why_not is None,
+        "why_not": why_not,
         "marks": service.events is not None,
     }
     return JSONResponse(told, headers={"cache-control": "no-store"})

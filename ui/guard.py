@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from search.errors import NotSignedIn, SearchError
@@ -18,7 +18,6 @@ from ui.api_errors import BadRequest, SignInUnavailable, error_response
 from ui.api_sign_in import sign_in_address
 from ui.behind import route_path
 from ui.rate import Rate, TooMany, network_of
-from ui.sign_in_page import POLICY, problem_page
 from ui.users import BadUsers
 
 log = logging.getLogger(__name__)
@@ -52,7 +51,7 @@ class Guard:
             else:
                 await error_response(error, scope)(scope, receive, send)
         except SearchError as error:
-            await _refusal(error, scope)(scope, receive, send)
+            await error_response(error, scope)(scope, receive, send)
         else:
             await self.app(scope, receive, send)
 
@@ -74,18 +73,6 @@ class Guard:
             _check(self._rate, caller)  # first: who has not signed in must not ask without end
         self._access.check_signed_in(caller, path)
         return caller
-
-
-def _refusal(error: SearchError, scope: Scope) -> Response:
-    """A person who opens the page reads it as a page."""
-    answer = error_response(error, scope)
-    is_page = scope["method"] == "GET" and route_path(scope) == "/"
-    if not is_page or "text/html" not in Request(scope).headers.get("accept", ""):
-        return answer
-    headers = {"cache-control": "no-store", "content-security-policy": POLICY}
-    if "retry-after" in answer.headers:
-        headers["retry-after"] = answer.headers["retry-after"]
-    return HTMLResponse(problem_page(str(error)), answer.status_code, headers)
 
 
 class SafeHeaders:

@@ -39,6 +39,7 @@ def about(workspace: Workspace, asked: Mapping[str, object]) -> Shown:
         "fields": collection.fields(),
         "examples": example_queries(newest, knows_photographs=not is_bundled),
         "is_bundled": is_bundled,
+        "is_own": not summary.info.read_only,
         "model": {"name": summary.info.model, "state": workspace.model(summary.info.model).state},
     }
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from html import escape
 
-_EMPTY = frozenset(("img", "br", "input", "path", "line", "rect", "circle", "polyline", "polygon", "progress"))
+_EMPTY = frozenset(("img", "br", "input", "link", "path", "line", "rect", "circle", "polyline", "polygon", "progress"))
 
 Attributes = Mapping[str, str | float | bool | None]
 

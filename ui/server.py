@@ -21,6 +21,7 @@ from ui.arrivals import InTime
 from ui.behind import Behind
 from ui.guard import Guard, SafeHeaders, security_headers
 from ui.own_head import OwnHead
+from ui.problem_pages import ProblemPages
 from ui.service import JSON_BYTES, Service
 from ui.telemetry import Telemetry
 
@@ -101,6 +102,7 @@ def make_api(service: Service, *, embedded_by: Sequence[str] = ()) -> FastAPI:
         lifespan=lifespan,
         middleware=[
             Middleware(Behind, root_path=front.root_path, proxies=front.proxies),
+            Middleware(ProblemPages),
             Middleware(Telemetry, counts=service.metrics, log_queries=service.log_queries),
             Middleware(
                 SafeHeaders,

@@ -143,6 +143,16 @@ def service_of(request: Request) -> Service:
     return service
 
 
+def why_no_change(request: Request) -> str | None:
+    """Why who asks may not change anything here, or None who may."""
+    service = service_of(request)
+    if (why := service.access.why_not(caller_of(request.scope))) is not None:
+        return why
+    if service.workspace.library.read_only:
+        return "A release is served here: it can be searched, and nothing in it can be changed."
+    return None
+
+
 def check_change(request: Request) -> None:
     """Raises: NotAllowed."""
     service_of(request).access.check_change(caller_of(request.scope))

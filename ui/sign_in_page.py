@@ -22,19 +22,22 @@ def sign_in_page(*, next: str, name: str = "", problem: str = "") -> str:
     return _document("Sign in", told, _form(next, name, is_refused=bool(problem)))
 
 
-def problem_page(problem: str) -> str:
-    """In place of the page at /, where it is refused."""
+def problem_page(problem: str, *, to_root: str, may_pass: bool) -> str:
+    """In place of what was asked for; `may_pass`: it may be there a moment later."""
     told = element("p", {"class": "problem", "role": "alert"}, problem)
-    return _document("That did not work", told, element("a", {"class": "button", "href": ""}, "Try again"))
+    href, label = ("", "Try again") if may_pass else (to_root or "./", "Go to the start page")
+    way_out = element("a", {"class": "button", "href": href}, label)
+    return _document("That did not work", told, way_out, to_root=to_root)
 
 
-def _document(title: str, *content: Markup | None) -> str:
+def _document(title: str, *content: Markup | None, to_root: str = "") -> str:
     head = (
         Markup('<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'),
         Markup('<meta name="color-scheme" content="light dark"><meta name="robots" content="noindex">'),
         element("title", {}, f"{title} · {TITLE}"),
-        Markup('<link rel="icon" href="page/icon.svg" type="image/svg+xml">'),
-        Markup('<link rel="stylesheet" href="page/tokens.css"><link rel="stylesheet" href="page/sign_in.css">'),
+        element("link", {"rel": "icon", "href": f"{to_root}page/icon.svg", "type": "image/svg+xml"}),
+        element("link", {"rel": "stylesheet", "href": f"{to_root}page/tokens.css"}),
+        element("link", {"rel": "stylesheet", "href": f"{to_root}page/sign_in.css"}),
     )
     body = element(
         "main",

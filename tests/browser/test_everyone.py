@@ -82,6 +82,62 @@ def test_arrows_up_and_down_go_to_the_nearest_picture_of_the_row(page: Page, add
     expect(pictures(page).first).to_be_focused()
 
 
+def test_home_and_end_go_to_the_first_and_the_last_picture_and_pages_to_what_is_a_screen_away(
+    page: Page, address: str
+) -> None:
+    page.goto(f"{address}?q=red&collection=many")
+    expect(pictures(page)).to_have_count(60)
+    pictures(page).first.focus()
+    page.keyboard.press("End")
+    expect(pictures(page).nth(59)).to_be_focused()
+    expect(pictures(page)).to_have_count(90)  # coming near the end brings more
+    page.keyboard.press("Home")
+    expect(pictures(page).first).to_be_focused()
+    page.keyboard.press("PageDown")
+    page_below = page.evaluate("document.activeElement.getBoundingClientRect().bottom + scrollY")
+    first = pictures(page).first.evaluate("(e) => e.getBoundingClientRect().top + scrollY")
+    bar = page.locator("#query_box").bounding_box()
+    assert bar is not None
+    assert 400 < page_below - first <= 800 - bar["height"]
+    expect(page.locator(":focus")).to_be_in_viewport(ratio=1)
+    page.keyboard.press("PageUp")
+    expect(pictures(page).first).to_be_focused()
+    page.keyboard.press("PageUp")
+    expect(pictures(page).first).to_be_focused()
+
+
+# As fast as keys can be pressed: the browser gets no turn between them.
+AT_ONCE = """(keys) => {
+  for (const key of keys) document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+}"""
+
+
+def test_keys_pressed_at_once_after_escape_act_on_the_picture_that_was_open(page: Page, address: str) -> None:
+    page.goto(f"{address}?q=red")
+    picture(page, "red square").click()
+    panel = page.get_by_role("complementary", name="Image")
+    expect(panel.get_by_role("button", name="Close")).to_be_focused()
+    page.evaluate(AT_ONCE, ["Escape", "ArrowRight", "x"])
+    expect(panel).to_be_hidden()
+    expect(picture(page, "scarlet square")).to_be_focused()
+    expect(page.get_by_role("checkbox", name="Select: scarlet square")).to_be_checked()
+
+
+def test_a_query_asked_at_once_after_a_picture_was_closed_is_an_entry_of_the_history(page: Page, address: str) -> None:
+    page.goto(f"{address}?q=red")
+    picture(page, "red square").click()
+    panel = page.get_by_role("complementary", name="Image")
+    expect(panel.get_by_role("button", name="Close")).to_be_focused()
+    page.evaluate(AT_ONCE, ["Escape", "s"])
+    expect(page.get_by_role("list", name="Parts of the query").get_by_role("listitem")).to_have_text(["red square"])
+    expect_first(page, "scarlet square")
+    page.wait_for_url("**like=red-id**")
+    page.go_back()
+    expect_first(page, "red square")
+    expect(panel).to_be_hidden()
+    expect(box(page)).to_have_value("red")
+
+
 @pytest.mark.parametrize("settings", [PHONE], ids=["phone"])
 def test_a_phone_shows_two_or_three_columns_and_a_detail_on_the_whole_screen(page: Page, address: str) -> None:
     page.goto(address)

@@ -188,6 +188,20 @@ def test_a_job_that_failed_is_gone_on_with(page: Page, address: str, tmp_path: P
     expect(row(page, "by resuming")).to_contain_text("1 image")
 
 
+def test_only_the_newest_of_equal_jobs_is_gone_on_with(page: Page, address: str, tmp_path: Path) -> None:
+    archive = tmp_path / "trip.zip"
+    archive.write_bytes(b"PK\x03\x04 and no more of it")
+    open_library(page, address)
+    make_collection(page, "by trying twice")
+    adding = page.get_by_role("list", name="What is being added")
+    for times in (1, 2):
+        page.get_by_label("Or a folder of the machine").fill(str(archive))
+        page.get_by_role("button", name="Add folder").click()
+        expect(adding.get_by_text("Stopped")).to_have_count(times)
+    expect(adding.get_by_role("button", name="Go on")).to_have_count(1)
+    expect(adding.get_by_role("listitem").first.get_by_role("button", name="Go on")).to_be_visible()
+
+
 def test_who_adds_to_a_collection_of_the_bundled_model_is_told_what_it_knows(page: Page, address: str) -> None:
     page.goto(f"{address}?view=library")
     page.get_by_role("button", name="Add images to bundled").click()

@@ -51,6 +51,31 @@ def test_a_server_that_is_asked_too_much_is_not_called_unreachable(page: Page, a
     expect_first(page, "blue square")
 
 
+def test_a_query_that_came_too_soon_is_asked_again_by_itself(page: Page, address: str) -> None:
+    page.goto(f"{address}?q=red")
+    expect_first(page, "red square")
+    said = {"error": {"code": "too_many_requests", "message": "More than 9 a minute: try again in 1 s."}}
+    for place in (SERVER, "**/api/me"):
+        page.route(place, lambda route: route.fulfill(status=429, headers={"retry-after": "1"}, json=said))
+    search(page, "blue")
+    expect(page.get_by_role("heading", name="Too many requests")).to_be_visible()
+    expect(page.locator(".card")).to_contain_text("Your query is kept and asked again")
+    page.unroute_all(behavior="wait")
+    expect_first(page, "blue square")
+    expect(page.locator(".card")).to_have_count(0)
+
+
+def test_a_page_that_was_refused_everything_comes_to_its_rights_by_itself(page: Page, address: str) -> None:
+    said = {"error": {"code": "too_many_requests", "message": "More than 9 a minute: try again in 1 s."}}
+    for place in (SERVER, "**/api/me"):
+        page.route(place, lambda route: route.fulfill(status=429, headers={"retry-after": "1"}, json=said))
+    page.goto(f"{address}?collection=empty")
+    expect(page.get_by_role("heading", name="Too many requests")).to_be_visible()
+    page.unroute_all(behavior="wait")
+    expect(page.get_by_label("Collection")).to_be_visible()
+    expect(page.get_by_role("button", name="Add images")).to_be_visible()
+
+
 def test_a_question_without_an_answer_is_asked_once_more(page: Page, address: str) -> None:
     page.goto(f"{address}?q=red")
     expect_first(page, "red square")
@@ -166,6 +191,29 @@ def test_the_bundled_model_says_what_it_knows_and_offers_another(page: Page, add
     expect(dialog.get_by_role("button", name="Make collection")).to_be_disabled()
     dialog.get_by_role("radio", name="Export").check()
     expect(dialog.get_by_role("button", name="Make collection")).to_be_enabled()
+
+
+def test_who_searches_images_of_their_own_hears_what_the_bundled_model_knows_until_they_dismiss_it(
+    page: Page, address: str
+) -> None:
+    page.goto(f"{address}?collection=bundled&q=red")
+    line = page.locator(".note")
+    expect(line).to_contain_text("The bundled model knows illustrations, not photographs. Use another model")
+    line.get_by_role("button", name="Do not say this again").click()
+    expect(line).to_have_count(0)
+    search(page, "blue")
+    expect_first(page, "blue square")
+    expect(line).to_have_count(0)
+    page.goto(f"{address}?collection=bundled")
+    expect(page.get_by_role("heading", name="Find images by what they show")).to_be_visible()
+    expect(page.get_by_text("The bundled model knows")).to_have_count(0)
+    page.evaluate("localStorage.clear()")  # the browser is shared with other tests
+
+
+def test_other_models_have_nothing_to_say_of_the_bundled_one(page: Page, address: str) -> None:
+    page.goto(f"{address}?q=red")
+    expect_first(page, "red square")
+    expect(page.get_by_text("The bundled model knows")).to_have_count(0)
 
 
 def test_hostile_names_are_shown_as_they_are_and_do_nothing(page: Page, address: str) -> None:

@@ -627,6 +627,17 @@ def test_a_cancelled_job_is_gone_on_with(tmp_path: Path) -> None:
     workspace.close()
 
 
+def test_a_job_says_whether_a_newer_one_indexes_the_same(tmp_path: Path) -> None:
+    workspace = open_workspace(tmp_path / "data")
+    with serve(workspace) as client:
+        for name in ("one", "two", "one"):
+            (tmp_path / name).mkdir(exist_ok=True)
+            client.post("/api/jobs", json={"paths": [str(tmp_path / name)], "collection": "colours"})
+        jobs = client.get("/api/jobs").json()["jobs"]
+    assert [job["is_superseded"] for job in jobs] == [False, False, True]
+    workspace.close()
+
+
 def test_uploaded_originals_go_with_their_collection(tmp_path: Path) -> None:
     workspace = open_workspace(tmp_path)
     assert workspace.jobs is not None

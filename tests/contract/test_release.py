@@ -95,7 +95,10 @@ def test_several_pages_serve_one_release_and_nobody_can_change_it(release: Path,
         with urlopen(f"http://{one}/api/collections", timeout=30) as answer:
             told = json.load(answer)
         assert [entry["name"] for entry in told["collections"]] == ["gallery"]
-        assert told["may_change"] is False
+        with urlopen(f"http://{one}/api/me", timeout=30) as answer:
+            me = json.load(answer)
+        why = "A release is served here: it can be searched, and nothing in it can be changed."
+        assert (told["may_change"], told["why_not"]) == (me["may_change"], me["why_not"]) == (False, why)
         with urlopen(f"http://{one}/ping", timeout=30) as answer:
             assert answer.status == 200
     assert {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in release.rglob("*")} == before

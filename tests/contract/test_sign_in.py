@@ -199,7 +199,27 @@ def test_who_opens_the_page_too_often_reads_so_on_a_page(tmp_path: Path) -> None
         assert f"came from you: try again in {refused.headers['retry-after']} s." in refused.text
         assert refused.text.startswith("<!doctype html>")
         assert "script" not in refused.text
+        assert 'href="">Try again<' in refused.text
         assert browser.get("/").json()["error"]["code"] == "too_many_requests"  # whoever wants no page
+
+
+@pytest.mark.parametrize("under", ["", "/sight"], ids=["at the root", "under a path"])
+def test_who_opens_another_address_reads_an_error_on_a_page_too(tmp_path: Path, under: str) -> None:
+    with client(tmp_path, None, Front(root_path=under)) as browser:
+        refused = browser.get(f"{under}/image/<i>nobody", headers=HTML)
+        assert refused.status_code == 404
+        assert refused.headers["content-type"] == "text/html; charset=utf-8"
+        assert "script-src" not in refused.headers["content-security-policy"]
+        assert refused.headers["x-content-type-options"] == "nosniff"
+        assert re.search(r'role="alert">[^<]+<', refused.text)
+        assert 'href="../page/sign_in.css"' in refused.text
+        assert 'href="../">Go to the start page<' in refused.text
+        nowhere = browser.get(f"{under}/nowhere/at/all", headers=HTML)
+        assert (nowhere.status_code, 'href="../../">' in nowhere.text) == (404, True)
+        assert browser.get(f"{under}/image/nobody").json()["error"]["code"] == "item_not_found"  # a program
+        sent = browser.post(f"{under}/api/export.zip", headers=HTML)  # as the page's form does
+        assert sent.status_code >= 400
+        assert sent.headers["content-type"] == "application/json"
 
 
 def test_each_caller_has_a_rate_that_thumbnails_do_not_use_up(tmp_path: Path) -> None:

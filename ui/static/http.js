@@ -1,4 +1,5 @@
-// Requests to the HTTP API whose answers are never exceptions: `{error: {code, message}}` says what went wrong.
+// Requests to the HTTP API whose answers are never exceptions: `{error: {code, message}}` says what went wrong, and
+// `retry_after_s` in it when to ask again.
 
 const UNREACHABLE = { code: "unreachable", message: "No connection to Sightline: is it still running?" };
 
@@ -17,7 +18,10 @@ export async function request(method, address, body) {
       body: body && JSON.stringify(body),
     });
     if (response.status === 401) toSignIn();
-    return await response.json();
+    const answer = await response.json();
+    const after = Number(response.headers.get("retry-after"));
+    if (answer.error && after) answer.error.retry_after_s = after;
+    return answer;
   } catch {
     return { error: UNREACHABLE };
   }

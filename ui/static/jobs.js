@@ -73,7 +73,8 @@ const STATES = {
   interrupted: "Interrupted",
 };
 
-function jobRow({ id, state, is_finished: isFinished, finished_at: finishedAt, progress, gone_count: gone, error }) {
+function jobRow(job) {
+  const { id, state, is_finished: isFinished, finished_at: finishedAt, progress, gone_count: gone, error } = job;
   const {
     source,
     phase,
@@ -125,6 +126,7 @@ function jobRow({ id, state, is_finished: isFinished, finished_at: finishedAt, p
       ),
     ["cancelled", "failed", "interrupted"].includes(state) &&
       error?.code !== "collection_not_found" &&
+      !job.is_superseded &&
       h("button", { type: "button", class: "text-button", onclick: () => resume(id) }, "Go on"),
   );
 }

@@ -2,6 +2,8 @@
 
 import { addItems, open, select, session, similar } from "./session.js";
 
+const FURTHER = new Set(["Home", "End", "PageUp", "PageDown"]); // from a picture; elsewhere they scroll
+
 export function listenToKeys({ help, toSearch }) {
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -16,7 +18,7 @@ export function listenToKeys({ help, toSearch }) {
         document.querySelector(`#detail [data-${event.key === "ArrowLeft" ? "previous" : "next"}]`)?.click(),
       );
     const tile = event.target.closest(".tile");
-    if (event.key.startsWith("Arrow")) return act(event, () => move(tile, event.key));
+    if (event.key.startsWith("Arrow") || (tile && FURTHER.has(event.key))) return act(event, () => move(tile, event.key));
     const hit = tile ? tile.hit : session.answer?.hits.find(({ id }) => id === session.query.open);
     if (!hit) return;
     if (event.key === "s") act(event, () => similar(hit));
@@ -56,7 +58,9 @@ function move(tile, key) {
   if (at < 0) next = tiles[0];
   else if (key === "ArrowLeft") next = tiles[at - 1];
   else if (key === "ArrowRight") next = tiles[at + 1];
-  else next = inNextRow(tiles, at, key === "ArrowDown" ? 1 : -1);
+  else if (key === "Home") next = tiles[0];
+  else if (key === "End") next = tiles.at(-1);
+  else next = (key.startsWith("Page") ? aPageOn : inNextRow)(tiles, at, key.endsWith("Down") ? 1 : -1);
   next?.querySelector(".tile-open").focus();
   next?.scrollIntoView({ block: "nearest" });
 }
@@ -77,4 +81,14 @@ function inNextRow(tiles, at, step) {
     if (away < distance) [best, distance] = [tiles[i], away];
   }
   return best;
+}
+
+/** The furthest row that is still on the screen when this one comes to its edge; always one row at least. */
+function aPageOn(tiles, at, step) {
+  const page = window.innerHeight - document.querySelector("#query_box").getBoundingClientRect().bottom;
+  const from = tiles[at].getBoundingClientRect().top;
+  let next;
+  for (let tile = tiles[at]; (tile = inNextRow(tiles, tiles.indexOf(tile), step)); next = tile)
+    if (next && Math.abs(tile.getBoundingClientRect().bottom - from) > page) break;
+  return next;
 }

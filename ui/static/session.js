@@ -15,7 +15,7 @@ export const session = {
   typed: null, // words in the box that nobody has asked yet: they belong to the next query, not to this one
   answer: null, // hits so far, and what was said about them
   status: "starting", // loading | more | ready | error
-  problem: null, // {code, message} when status is error
+  problem: null, // {code, message} when status is error; again_at (ms) where it will be asked again by itself
   loading: null, // {model, stage, since_s} while the answer waits for a model
   selected: new Map(), // id → hit
   notice: null, // {message, action?} shown for a moment
@@ -26,6 +26,8 @@ let server = null;
 let turn = 0;
 let scrollWanted = null;
 let answered = null; // the query that the answer is to, as it was asked
+let isGoingBack = false; // the browser has been asked to leave the entry of the open image, and has not yet
+let owed = null; // how its history is to be written once it has
 
 /** Calls `listener` now and whenever one of `topics` changes: about, query, answer, loading, selected, open, view, notice. */
 export function watch(topics, listener) {
@@ -61,14 +63,19 @@ export async function ask(name, asked) {
 
 /** Learns about the collection of the query: its fields and examples, and the other collections. */
 export async function learn() {
-  const [about, rights] = await Promise.all([
-    ask("about", { collection: session.query.collection }),
-    request("GET", "api/me"),
-  ]);
-  if (!rights.error) session.rights = rights;
+  const [about] = await Promise.all([ask("about", { collection: session.query.collection }), learnRights()]);
   session.about = about.error ? { collections: [], fields: {}, examples: [], is_bundled: false } : about;
   session.query.collection = about.collection ?? session.query.collection;
   changed("about", "query");
+}
+
+let areRightsKnown = false;
+
+async function learnRights() {
+  const rights = await request("GET", "api/me");
+  if (rights.error) return;
+  areRightsKnown = true;
+  session.rights = rights;
 }
 
 export const isBlank = () => !session.query.text.trim() && session.query.parts.length === 0;
@@ -110,6 +117,7 @@ export async function search({ push = true, count = PAGE } = {}) {
   changed("query", "answer", "open");
   scrollTo(scrollWanted ?? 0);
   scrollWanted = null;
+  if (!areRightsKnown) learnRights().then(() => changed("about")); // that was refused where this was not
 }
 
 /** At once, and after the grid has brought the open image into view. */
@@ -160,10 +168,18 @@ export async function more() {
 export const details = (id) => ask("show", { ...(session.status === "ready" ? session.answer.asked : asked()), id });
 
 function fail(problem) {
+  const { retry_after_s: after } = problem;
   session.status = "error";
-  session.problem = problem;
+  session.problem = after ? { ...problem, again_at: performance.now() + after * 1000 } : problem;
   changed("answer");
+  if (after) setTimeout((failed) => failed === turn && again(), after * 1000, turn);
   if (problem.code === "unreachable") setTimeout(retryWhenBack, 2000, turn);
+}
+
+/** No more than what is missing: each question counts. */
+async function again() {
+  if (!session.about.collections.length) await learn();
+  await search({ push: false });
 }
 
 async function retryWhenBack(failed) {
@@ -242,8 +258,7 @@ export function open(id) {
   if (id) mark("open", [{ id }]);
   session.query.open = id;
   if (id && !was) remember("pushState");
-  else if (id) remember("replaceState");
-  else if (was && history.state?.opened) return history.back();
+  else if (!id && was && history.state?.opened && !isGoingBack) goBack();
   else remember("replaceState");
   changed("open");
 }
@@ -260,7 +275,14 @@ export function notify(message, action) {
   changed("notice");
 }
 
+/** The browser takes its time over it; the next key must not wait for that. */
+function goBack() {
+  isGoingBack = true;
+  history.back();
+}
+
 function remember(how) {
+  if (isGoingBack) return (owed = owed === "pushState" ? owed : how);
   if (how === "pushState" && history.state) history.replaceState({ ...history.state, ...place() }, "");
   history[how](
     {
@@ -276,6 +298,12 @@ function remember(how) {
 const place = () => ({ scroll: window.scrollY, count: session.answer?.hits.length });
 
 async function restore(event) {
+  if (isGoingBack) {
+    isGoingBack = false;
+    if (owed) remember(owed);
+    owed = null;
+    return;
+  }
   const before = JSON.stringify(asked());
   const collection = session.query.collection;
   session.query = { ...fromAddress(location.search), ...event.state?.query };

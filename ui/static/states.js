@@ -39,12 +39,12 @@ function saidOf(answer) {
   if (answer.size === 0) return emptyCollection();
   if (answer.hits.length === 0) return nothing();
   if (answer.blank) return welcome();
-  return answer.weak && weak();
+  return answer.weak ? weak() : limits();
 }
 
 function welcome() {
   if (!isBlank() || Object.keys(session.query.where).length) return null;
-  const { examples, is_bundled: isBundled } = session.about;
+  const { examples } = session.about;
   if (isMissing()) return missingModel();
   return h(
     "div",
@@ -65,7 +65,7 @@ function welcome() {
       "Type words, drop or paste a picture, or both. ",
       h("span", { class: "wide" }, h("kbd", {}, "-word"), " leaves something out."),
     ),
-    isBundled && h("p", { class: "hint" }, "The bundled model knows illustrations, not photographs. ", anotherModel()),
+    !hasHeard() && h("p", { class: "hint" }, ...knowledge()),
   );
 }
 
@@ -123,9 +123,43 @@ function weak() {
       {},
       h("strong", {}, "Nothing here fits well. "),
       "These are the nearest; other words may do better. ",
-      isBundled && ["The bundled model knows illustrations, not photographs. ", anotherModel()],
+      isBundled && knowledge(),
     ),
   );
+}
+
+const knowledge = () => ["The bundled model knows illustrations, not photographs. ", anotherModel()];
+
+/** To who searches images of their own with the bundled model, until they have heard it. */
+function limits() {
+  if (!session.about.is_own || hasHeard()) return null;
+  const name = "Do not say this again";
+  const close = h("button", { type: "button", class: "icon-button", "aria-label": name, title: name }, icon("close"));
+  const line = h("div", { class: "note" }, h("p", {}, ...knowledge()), close);
+  close.addEventListener("click", () => {
+    line.remove();
+    hear();
+  });
+  return line;
+}
+
+const heard = () => `sightline: what the model of ${session.about.collection} knows`;
+
+/** Or never needs to, with another model. */
+function hasHeard() {
+  try {
+    return !session.about.is_bundled || localStorage.getItem(heard()) !== null;
+  } catch {
+    return false; // a browser that keeps nothing
+  }
+}
+
+function hear() {
+  try {
+    localStorage.setItem(heard(), "");
+  } catch {
+    // it will be said again
+  }
 }
 
 const isMissing = () => session.about.model?.state === "needs_download";
@@ -164,7 +198,19 @@ async function refresh() {
   await search({ push: false });
 }
 
-function failed({ code, message }) {
+/** Says when the query is asked again, second by second. */
+function countdown(at) {
+  const line = h("span", { class: "again" });
+  const tick = () => {
+    const left = Math.ceil((at - performance.now()) / 1000);
+    line.textContent = left > 0 ? `Your query is kept and asked again in ${left} s.` : "Asking again…";
+    if (left > 0) setTimeout(() => line.isConnected && tick(), 1000);
+  };
+  tick();
+  return line;
+}
+
+function failed({ code, message, again_at: againAt }) {
   if (code === "model_not_downloaded") return missingModel();
   if (code === "unreachable") {
     const isOffline = !navigator.onLine;
@@ -188,7 +234,7 @@ function failed({ code, message }) {
   return card(
     "warn",
     code === "too_many_requests" ? "Too many requests" : "That did not work",
-    message,
+    [message, againAt && countdown(againAt)],
     !HOPELESS.has(code) && button("Try again", refresh),
     HOPELESS.has(code) && isFiltered && button("Clear the filters", () => refine({ where: {} })),
     button("Start over", () => refine({ text: "", parts: [], where: {} })),

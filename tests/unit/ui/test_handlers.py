@@ -47,7 +47,8 @@ def test_about_tells_the_collections_and_the_fields_and_examples_of_the_asked_on
     assert (told["collection"], told["is_bundled"]) == ("colours", False)
     assert set(told["fields"]) == {"kind", "number", "note"}  # type: ignore[call-overload]
     assert "red square" in told["examples"]  # type: ignore[operator]
-    assert about(workspace, {"collection": "bundled"})["is_bundled"] is True
+    bundled = about(workspace, {"collection": "bundled"})
+    assert (bundled["is_bundled"], bundled["is_own"]) == (True, True)
 
 
 def test_about_an_unknown_collection_still_tells_which_there_are(workspace: Workspace) -> None:
