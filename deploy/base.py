@@ -11,7 +11,7 @@ from deploy.sections import Config
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    repository: str  # ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME
+    repository: str  # the registry's host, / and the deployment's name
     bucket: str
 
 

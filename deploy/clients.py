@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+from deploy import regions
 from deploy.errors import DeployError, Refused
 from deploy.sections import Deploy
 
@@ -41,7 +42,7 @@ OF_THE_REGION = ("InvalidClientTokenId", "UnrecognizedClientException", "AuthFai
 def open_clients(deploy: Deploy) -> Callable[[str], Any]:
     """Clients are made when they are first asked for, of one session: a code of a second factor is asked for once.
 
-    The price list answers in three regions only.
+    The price list answers in a few regions only.
     """
 
     @cache
@@ -60,16 +61,10 @@ def open_clients(deploy: Deploy) -> Callable[[str], Any]:
             read_timeout=READ_TIMEOUT_S,
             user_agent_extra="sightline-deploy",
         )
-        region = price_list_region(deploy.region) if service == "pricing" else deploy.region
+        region = regions.price_list(deploy.region) if service == "pricing" else deploy.region
         return session().client(service, region_name=region, config=options)
 
     return client
-
-
-def price_list_region(region: str) -> str:
-    """https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/using-price-list-query-api.html, "Endpoints"."""
-    nearest = {"eu": "eu-central-1", "ap": "ap-south-1"}
-    return nearest.get(region.split("-")[0], "us-east-1")
 
 
 def check_account(deploy: Deploy, aws: Callable[[str], Any]) -> str:

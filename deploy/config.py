@@ -4,9 +4,9 @@ import ipaddress
 import re
 import tomllib
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 
+from deploy import regions
 from deploy.errors import BadConfig
 from deploy.forms import read_section
 from deploy.sections import SECTIONS, Alarms, Config, Cost, Deploy, Ecs, Image, Release, Sagemaker, Space
@@ -95,17 +95,8 @@ def checked(document: Mapping[str, object], target: str) -> Config:
     return config
 
 
-@cache
-def _known_regions() -> frozenset[str]:
-    from botocore.session import get_session
-
-    session = get_session()
-    kinds = session.get_available_partitions()
-    return frozenset(name for kind in kinds for name in session.get_available_regions("ec2", kind))
-
-
 def _check_region(region: str) -> None:
-    if region not in _known_regions():
+    if region not in regions.known():
         raise BadConfig(
             f"[deploy] region = {region!r}: AWS has no such region; expected one such as eu-central-1. (A newer boto3"
             " may know it.)"
@@ -198,6 +189,12 @@ def _check_arns(ecs: Ecs, deploy: Deploy) -> None:
         )
     if ecs.users_secret_arn and (region := ecs.users_secret_arn.split(":")[3]) != deploy.region:
         raise BadConfig(f"[ecs] users_secret_arn is in {region}: expected one in {deploy.region}, where the tasks are.")
+    for key in ("certificate_arn", "users_secret_arn"):
+        given = getattr(ecs, key)
+        if given and given.split(":")[1] != regions.partition(deploy.region):
+            raise BadConfig(
+                f"[ecs] {key} = {given!r}: expected arn:{regions.partition(deploy.region)}:…, as in {deploy.region}."
+            )
 
 
 def _check_network(ecs: Ecs) -> None:

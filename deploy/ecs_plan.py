@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from deploy import base, image, release, stack_plan, stacks
+from deploy import base, image, regions, release, stack_plan, stacks
 from deploy.base import Base
 from deploy.ecs_values import given_network, network_name, network_values, section, stack_name, values
 from deploy.sections import Config
@@ -13,9 +13,7 @@ Aws = Callable[[str], Any]
 
 def tell(config: Config, account: str, aws: Aws, say: stacks.Say, wait: stacks.Wait) -> None:
     name, region = config.deploy.name, config.deploy.region
-    made = base.find(config, aws) or Base(
-        f"{account}.dkr.ecr.{region}.amazonaws.com/{name}", f"{name}-{account}-{region}"
-    )
+    made = base.find(config, aws) or Base(f"{regions.registry(account, region)}/{name}", f"{name}-{account}-{region}")
     stack_plan.tell(base.stack_name(config), stacks.template("base"), {"Name": name}, aws, say, wait)
     network = given_network(section(config))
     if not network:

@@ -10,6 +10,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from deploy.clients import DENIED, code_of, each
+from deploy.regions import partition, price_list
 from deploy.sections import Config
 
 HOURS = 730  # in a month, as AWS's own calculator has it
@@ -126,6 +127,9 @@ def tell(items: Sequence[Item], region: str, aws: Aws, say: Callable[[str], None
 
     A price list that can't be read is no reason to end what was done or shown before.
     """
+    if not price_list(region):
+        say(f"Cost: AWS has no price list for accounts of the partition {partition(region)}. No figure.")
+        return
     say(f"Cost a month in {region}, from AWS's price list as it is now, before taxes, discounts and free tiers:")
     total, currency, unpriced = Decimal(0), "", list[str]()
     for item in items:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from deploy import base, endpoint, image, release, stack_plan, stacks
+from deploy import base, endpoint, image, regions, release, stack_plan, stacks
 from deploy.base import Base
 from deploy.sagemaker_requests import Wanted
 from deploy.sagemaker_values import capacity, section, shift, stack_name, values
@@ -14,9 +14,7 @@ Aws = Callable[[str], Any]
 
 def tell(config: Config, account: str, aws: Aws, say: stacks.Say, wait: stacks.Wait) -> None:
     name, region = config.deploy.name, config.deploy.region
-    made = base.find(config, aws) or Base(
-        f"{account}.dkr.ecr.{region}.amazonaws.com/{name}", f"{name}-{account}-{region}"
-    )
+    made = base.find(config, aws) or Base(f"{regions.registry(account, region)}/{name}", f"{name}-{account}-{region}")
     stack_plan.tell(base.stack_name(config), stacks.template("base"), {"Name": name}, aws, say, wait)
     template = stacks.template("sagemaker")
     stack_plan.tell(stack_name(config), template, values(config, made.bucket), aws, say, wait)

@@ -2,6 +2,7 @@
 
 import re
 
+from deploy import regions
 from deploy.errors import BadConfig
 from deploy.sections import Config, Sagemaker
 
@@ -20,12 +21,14 @@ def values(config: Config, bucket: str) -> dict[str, str]:
     """The parameters of the template."""
     given, _, key = config.release.uri.removeprefix("s3://").partition("/")
     is_own = given in ("", bucket)
+    batch = [f"arn:{regions.partition(config.deploy.region)}:s3:::{name}" for name in section(config).batch_buckets]
     return {
         "Name": config.deploy.name,
         "Bucket": bucket,
         "ReleaseBucket": given or bucket,
         "ReleasePrefix": (key.rstrip("/") or "releases/") if is_own else "",
-        "BatchBuckets": ",".join(section(config).batch_buckets),
+        "BatchBuckets": ",".join(batch),
+        "BatchObjects": ",".join(f"{bucket}/*" for bucket in batch),
         "LogDays": str(section(config).log_days),
         "Email": config.alarms.email,
         "LatencyAlarmUs": str(config.alarms.p95_latency_ms * 1_000),

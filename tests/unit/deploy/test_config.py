@@ -108,6 +108,14 @@ def test_a_wrong_value_is_named_with_its_form(section: str, key: str, value: obj
         ({"ecs": {"memory_mb": 2048}}, "[ecs] memory_mb = 2048: expected one of 4096, 5120"),
         ({"deploy": {"region": "us-east-1"}}, "[ecs] certificate_arn is in eu-central-1: expected one in us-east-1"),
         ({"ecs": {"mode": "writer"}}, "[ecs] users_secret_arn is missing: a writer needs users"),
+        (
+            {
+                "deploy": {"region": "cn-north-1"},
+                "ecs": {"certificate_arn": CERTIFICATE.replace("eu-central-1", "cn-north-1")},
+            },
+            "[ecs] certificate_arn = 'arn:aws:acm:cn-north-1:123456789012:certificate/11111111-2222-3333-4444-"
+            "555555555555': expected arn:aws-cn:…, as in cn-north-1.",
+        ),
         ({"ecs": {"drain_s": 58}}, "[ecs] drain_s = 58: expected at least 5 seconds less than stop_timeout_s = 60"),
         ({"ecs": {"min_tasks": 9}}, "[ecs] min_tasks = 9: expected no more than max_tasks = 6"),
         ({"sagemaker": {"min_instances": 5}}, "[sagemaker] min_instances = 5: expected no more than max_instances = 4"),

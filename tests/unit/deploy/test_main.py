@@ -17,7 +17,7 @@ from botocore import exceptions
 
 from deploy import golden
 from deploy.__main__ import asker, main, run, say, stopped
-from deploy.clients import open_clients, price_list_region, told
+from deploy.clients import open_clients, told
 from deploy.errors import BadConfig, DeployError, Refused
 from deploy.logs import show
 from deploy.sections import Deploy
@@ -121,19 +121,6 @@ def test_credentials_are_asked_for_once_whatever_is_called(tmp_path: Path, monke
     for service in ("sts", "cloudformation", "s3", "ecr"):
         aws(service)
     assert (tmp_path / "log").read_text() == "asked\n"
-
-
-@pytest.mark.parametrize(
-    ("region", "nearest"),
-    [
-        ("eu-west-3", "eu-central-1"),
-        ("ap-northeast-1", "ap-south-1"),
-        ("us-west-2", "us-east-1"),
-        ("sa-east-1", "us-east-1"),
-    ],
-)
-def test_prices_are_asked_for_where_the_list_is(region: str, nearest: str) -> None:
-    assert price_list_region(region) == nearest
 
 
 def test_the_log_is_shown_from_a_time_on_and_followed_without_repeats() -> None:

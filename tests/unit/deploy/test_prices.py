@@ -103,6 +103,12 @@ def test_without_the_right_to_read_prices_there_is_no_figure() -> None:
     ]
 
 
+def test_where_a_partition_has_no_price_list_nothing_is_asked() -> None:
+    said: list[str] = []
+    tell([HOURS], "us-gov-west-1", lambda service: pytest.fail(service), said.append)
+    assert said == ["Cost: AWS has no price list for accounts of the partition aws-us-gov. No figure."]
+
+
 def test_readers_are_counted_with_the_least_tasks_and_their_network() -> None:
     items = {item.what: item for item in of_ecs(checked(document(), "ecs"))}
     assert items["Fargate CPU"].amount == 2 * 2 * 730

@@ -18,6 +18,7 @@ from tests.unit.deploy.test_config import document
 
 ROOT = Path(__file__).parents[3]
 TEMPLATES = sorted((ROOT / "deploy" / "templates").glob("*.yaml"))
+REGIONS = ("eu-central-1", "us-east-1", "us-gov-west-1", "cn-north-1")
 
 
 def plain(path: Path) -> dict[str, Any]:
@@ -38,7 +39,7 @@ def container() -> dict[str, Any]:
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
 def test_cfn_lint_finds_nothing(template: Path) -> None:
-    command = [str(Path(sys.executable).with_name("cfn-lint")), str(template), "--regions", "eu-central-1", "us-east-1"]
+    command = [str(Path(sys.executable).with_name("cfn-lint")), str(template), "--regions", *REGIONS]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.stdout + done.stderr, done.returncode) == ("", 0)
 
@@ -46,6 +47,11 @@ def test_cfn_lint_finds_nothing(template: Path) -> None:
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
 def test_a_template_is_known_as_ours_by_its_description(template: Path) -> None:
     assert stacks.OURS in plain(template)["Description"]
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
+def test_a_template_assumes_no_partition(template: Path) -> None:
+    assert re.findall(r"arn:aws|\.amazonaws\.com[./]", template.read_text(encoding="utf-8")) == []
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
@@ -151,6 +157,18 @@ def test_each_template_gets_exactly_its_parameters() -> None:
     assert set(given) == set(plain(folder / "service.yaml")["Parameters"])
     assert set(network_values(config)) == set(plain(folder / "network.yaml")["Parameters"])
     assert (given["ReleaseBucket"], given["ReleasePrefix"]) == ("other", "releases/a")
+
+
+@pytest.mark.parametrize(
+    ("region", "partition"), [("us-east-1", "aws"), ("us-gov-west-1", "aws-us-gov"), ("cn-north-1", "aws-cn")]
+)
+def test_batch_buckets_are_those_of_the_regions_partition(region: str, partition: str) -> None:
+    whole = {"deploy": {"name": "sightline", "region": region}, "image": {"source": "sightline:1", "tag": "1"}}
+    config = checked(whole | {"sagemaker": {"batch_buckets": ["photos", "scans", "shots"]}}, "sagemaker")
+    given = sagemaker_values.values(config, "own")
+    bucket = f"arn:{partition}:s3:::"
+    assert given["BatchBuckets"] == f"{bucket}photos,{bucket}scans,{bucket}shots"
+    assert given["BatchObjects"] == f"{bucket}photos/*,{bucket}scans/*,{bucket}shots/*"
 
 
 @pytest.mark.parametrize("target", ["ecs", "sagemaker", "space"])
