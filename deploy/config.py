@@ -80,6 +80,7 @@ def checked(document: Mapping[str, object], target: str) -> Config:
         space=read_section(Space, "space", document["space"]) if "space" in document else None,
     )
     _check_region(config.deploy.region)
+    _check_boundary(config.deploy)
     if target != "space":
         _check_image(config.image)
         try:
@@ -101,6 +102,23 @@ def _check_region(region: str) -> None:
             f"[deploy] region = {region!r}: AWS has no such region; expected one such as eu-central-1. (A newer boto3"
             " may know it.)"
         )
+
+
+def _check_boundary(deploy: Deploy) -> None:
+    if not deploy.permissions_boundary:
+        return
+    _, partition, _, _, account, *_ = deploy.permissions_boundary.split(":")
+    if partition != regions.partition(deploy.region):
+        raise _of_another_partition("deploy", "permissions_boundary", deploy.permissions_boundary, deploy.region)
+    if deploy.account and account not in (deploy.account, "aws"):
+        raise BadConfig(
+            f"[deploy] permissions_boundary is of account {account}: expected one of {deploy.account}, as [deploy]"
+            " account says, or one of AWS's own."
+        )
+
+
+def _of_another_partition(section: str, key: str, given: str, region: str) -> BadConfig:
+    return BadConfig(f"[{section}] {key} = {given!r}: expected arn:{regions.partition(region)}:…, as in {region}.")
 
 
 def _check_image(image: Image) -> None:
@@ -192,9 +210,7 @@ def _check_arns(ecs: Ecs, deploy: Deploy) -> None:
     for key in ("certificate_arn", "users_secret_arn"):
         given = getattr(ecs, key)
         if given and given.split(":")[1] != regions.partition(deploy.region):
-            raise BadConfig(
-                f"[ecs] {key} = {given!r}: expected arn:{regions.partition(deploy.region)}:…, as in {deploy.region}."
-            )
+            raise _of_another_partition("ecs", key, given, deploy.region)
 
 
 def _check_network(ecs: Ecs) -> None:

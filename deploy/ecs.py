@@ -5,7 +5,15 @@ from collections.abc import Callable
 from deploy import base, causes, ecs_plan, fargate, history, image, prices, release, stacks
 from deploy import logs as log_group
 from deploy.clients import check_account, told
-from deploy.ecs_values import given_network, network_name, network_values, section, stack_name, values
+from deploy.ecs_values import (
+    given_network,
+    network_name,
+    network_values,
+    section,
+    stack_name,
+    values,
+    within_boundary,
+)
 from deploy.errors import DeployError, Refused, SmokeFailed, StackFailed
 from deploy.history import Deployment
 from deploy.sections import Config
@@ -51,9 +59,10 @@ def rollback(config: Config, aws: Aws, say: Say, ask: Ask, *, wait: Wait, run: i
     bucket = base.there(config, aws).bucket
     if stacks.status(stack_name(config), aws) == stacks.NOT_THERE:
         raise Refused(f"There is no {stack_name(config)} in {config.deploy.region} to take back: run `up` first.")
-    good = history.read(bucket, TARGET, aws)
+    good = _good(config, bucket, aws)
     stacks.settle(stack_name(config), aws, say, ask, wait)
-    if good and stacks.parameters(stack_name(config), aws) == dict(good[-1].parameters):
+    runs = within_boundary(config, stacks.parameters(stack_name(config), aws))
+    if good and runs == dict(good[-1].parameters):
         good = good[:-1]  # that is what runs: back to the one before
     if not good:
         raise Refused("There is nothing to go back to: no earlier deployment was found good.")
@@ -93,6 +102,12 @@ def down(config: Config, aws: Aws, say: Say, ask: Ask, *, wait: Wait) -> None:
     if kept := base.find(config, aws):
         history.close(kept.bucket, TARGET, aws)
         prices.tell_what_stays(kept.repository, kept.bucket, config.deploy.region, aws, say)
+
+
+def _good(config: Config, bucket: str, aws: Aws) -> list[Deployment]:
+    """What passed the smoke test, newest last."""
+    found = history.read(bucket, TARGET, aws)
+    return [Deployment(entry.template, within_boundary(config, entry.parameters)) for entry in found]
 
 
 def _alone(config: Config, aws: Aws) -> str:
@@ -152,7 +167,7 @@ def _look(name: str, aws: Aws) -> list[str]:
 
 def _prove(config: Config, bucket: str, wanted: Deployment, aws: Aws, say: Say, wait: Wait, smoke: Smoke) -> None:
     """Smokes what was deployed; keeps it as good, or goes back to what was. Raises: SmokeFailed, StackFailed."""
-    good = history.read(bucket, TARGET, aws)
+    good = _good(config, bucket, aws)
     try:
         smoke()
     except SmokeFailed as error:

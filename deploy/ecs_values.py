@@ -1,8 +1,12 @@
 """What deploy.toml means for ECS: the names of its stacks and the parameters of their templates."""
 
+from collections.abc import Mapping
+
 from deploy.base import Base
 from deploy.errors import BadConfig
 from deploy.sections import Config, Ecs
+
+BOUNDARY = "PermissionsBoundary"
 
 
 def section(config: Config) -> Ecs:
@@ -40,12 +44,20 @@ def given_network(ecs: Ecs) -> dict[str, str]:
     }
 
 
+def within_boundary(config: Config, parameters: Mapping[str, str]) -> dict[str, str]:
+    """What ran before comes back with the boundary that deploy.toml has now."""
+    if BOUNDARY not in parameters:
+        return dict(parameters)
+    return {**parameters, BOUNDARY: config.deploy.permissions_boundary}
+
+
 def values(config: Config, made: Base, network: dict[str, str], image_uri: str, release_uri: str) -> dict[str, str]:
     """The parameters of the service's template."""
     ecs, alarm = section(config), config.alarms
     release_bucket, _, release_key = release_uri.removeprefix("s3://").partition("/")
     named: dict[str, object] = {
         "Name": config.deploy.name,
+        BOUNDARY: config.deploy.permissions_boundary,
         "Mode": ecs.mode,
         "Image": image_uri,
         "Bucket": made.bucket,

@@ -24,6 +24,7 @@ def values(config: Config, bucket: str) -> dict[str, str]:
     batch = [f"arn:{regions.partition(config.deploy.region)}:s3:::{name}" for name in section(config).batch_buckets]
     return {
         "Name": config.deploy.name,
+        "PermissionsBoundary": config.deploy.permissions_boundary,
         "Bucket": bucket,
         "ReleaseBucket": given or bucket,
         "ReleasePrefix": (key.rstrip("/") or "releases/") if is_own else "",

@@ -21,6 +21,9 @@ class Deploy:
     name: str = text("2 to 24 small letters, digits and hyphens, a letter first, and not -trial at the end", NAME)
     region: str = text("a region such as eu-central-1", r"[a-z]{2}(-[a-z]+)+-\d")
     account: str = text("the account's 12 digits", r"\d{12}", default="")  # "": whatever the credentials say
+    permissions_boundary: str = text(
+        "the ARN of a policy in IAM", r"arn:aws[a-z-]*:iam::(\d{12}|aws):policy/[\w+=,.@/-]+", default=""
+    )  # of every role that is made
     golden: str = text("the file that `golden` wrote", r"\S.*", default=GOLDEN)  # what `smoke` compares with
 
 

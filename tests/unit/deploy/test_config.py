@@ -32,6 +32,11 @@ def test_a_small_file_gives_the_defaults() -> None:
     assert config.sagemaker is None
 
 
+def test_a_boundary_may_be_one_of_awss_own_policies() -> None:
+    keys = {"account": "123456789012", "permissions_boundary": "arn:aws:iam::aws:policy/PowerUserAccess"}
+    assert checked(document(deploy=keys), "ecs").deploy.permissions_boundary.endswith("/PowerUserAccess")
+
+
 def test_a_list_becomes_a_tuple() -> None:
     keys = {"vpc_id": "vpc-0a1b2c3d", "load_balancer_subnets": SUBNETS, "task_subnets": SUBNETS}
     ecs = checked(document(ecs=keys), "ecs").ecs
@@ -48,6 +53,7 @@ def test_a_list_becomes_a_tuple() -> None:
         ("deploy", "name", "sthree-a", "expected 2 to 24 small letters, digits and hyphens, a letter first, and not"),
         ("deploy", "region", "Frankfurt", "expected a region such as eu-central-1."),
         ("deploy", "account", "12345", "expected the account's 12 digits."),
+        ("deploy", "permissions_boundary", "teams", "expected the ARN of a policy in IAM."),
         ("image", "tag", "-x", "expected a tag that no other image has, such as 0.1.0-3f2c1d0."),
         ("image", "tag", "latest", "expected a tag that no other image has, because tags never move."),
         ("image", "engine", "podman", "expected one of auto, docker, buildah, skopeo."),
@@ -107,6 +113,14 @@ def test_a_wrong_value_is_named_with_its_form(section: str, key: str, value: obj
         ({"release": {"path": ".", "uri": "s3://bucket/releases/a"}}, "[release] path and uri are both there"),
         ({"ecs": {"memory_mb": 2048}}, "[ecs] memory_mb = 2048: expected one of 4096, 5120"),
         ({"deploy": {"region": "us-east-1"}}, "[ecs] certificate_arn is in eu-central-1: expected one in us-east-1"),
+        (
+            {"deploy": {"permissions_boundary": "arn:aws-us-gov:iam::123456789012:policy/teams"}},
+            "[deploy] permissions_boundary = 'arn:aws-us-gov:iam::123456789012:policy/teams': expected arn:aws:…,",
+        ),
+        (
+            {"deploy": {"account": "123456789012", "permissions_boundary": "arn:aws:iam::210987654321:policy/teams"}},
+            "[deploy] permissions_boundary is of account 210987654321: expected one of 123456789012,",
+        ),
         ({"ecs": {"mode": "writer"}}, "[ecs] users_secret_arn is missing: a writer needs users"),
         (
             {

@@ -64,6 +64,18 @@ def test_up_makes_base_image_network_and_service_in_this_order(session: Session)
     assert session.said[-1] == "It answers as it should."
 
 
+BOUNDARY = {"permissions_boundary": f"arn:aws:iam::{ACCOUNT}:policy/teams"}
+
+
+def test_what_is_gone_back_to_keeps_the_boundary_that_is_set_now(running: Session) -> None:
+    running.update("b")
+    running.changing("update", running.configured("b", deploy=BOUNDARY))
+    running.changing("rollback", running.configured("b", deploy=BOUNDARY))
+    assert running.service.parameters["PermissionsBoundary"] == BOUNDARY["permissions_boundary"]
+    assert running.running == running.aws.images["a"]
+    assert running.good() == [running.aws.images["a"]]
+
+
 def test_up_again_changes_nothing_and_pushes_nothing(running: Session) -> None:
     pushed = len(running.engine.ran)
     running.up("a")

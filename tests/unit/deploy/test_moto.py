@@ -85,6 +85,24 @@ def test_the_endpoints_role_is_sagemakers_and_reads_releases_alone(config: Confi
     assert granted["List"] == ["arn:aws:s3:::photos", "arn:aws:s3:::scans"]
 
 
+@pytest.mark.filterwarnings("ignore:Tried to parse AWS..CloudWatch..Alarm")
+def test_the_endpoints_role_is_made_within_the_boundary(config: Config) -> None:
+    boundary = "arn:aws:iam::123456789012:policy/teams"
+    whole = document(deploy={"permissions_boundary": boundary}) | {"sagemaker": {}}
+    aws = open_clients(config.deploy)
+    most = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
+    aws("iam").create_policy(PolicyName="teams", PolicyDocument=json.dumps(most))
+    wanted = values(checked(whole, "sagemaker"), BUCKET)
+    change = stacks.propose("sightline-sagemaker", stacks.template("sagemaker"), wanted, aws, lambda seconds: None)
+    assert change is not None
+    stacks.execute(change, aws, [].append, lambda seconds: None)
+    (role,) = aws("iam").list_roles()["Roles"]
+    assert aws("iam").get_role(RoleName=role["RoleName"])["Role"]["PermissionsBoundary"] == {
+        "PermissionsBoundaryType": "PermissionsBoundaryPolicy",
+        "PermissionsBoundaryArn": boundary,
+    }
+
+
 def test_a_stack_that_is_removed_is_not_there(made: Aws) -> None:
     stacks.delete("sightline-base", made, [].append, lambda seconds: None)
     assert stacks.status("sightline-base", made) == stacks.NOT_THERE

@@ -219,4 +219,17 @@ def test_the_guides_command_makes_policies_of_another_deployment(tmp_path: Path)
         assert not re.search(r"sightline|123456789012|eu-central-1|arn:aws", done.stdout)
         assert json.loads(done.stdout)
     named = set(re.findall(r"`deploy/policies/(\w+)\.json`", guide))
-    assert named == {policy.stem for policy in POLICIES} == {name for names in TARGETS.values() for name in names}
+    needed = {name for names in TARGETS.values() for name in names}
+    assert named == {policy.stem for policy in POLICIES} == needed | {"boundary"}
+
+
+def test_with_a_boundary_no_role_is_made_or_widened_without_it() -> None:
+    within, stays, unchanged, gets = loaded(ROOT / "deploy" / "policies" / "boundary.json")["Statement"]
+    roles, boundary = "arn:aws:iam::123456789012:role/sightline-*", "arn:aws:iam::123456789012:policy/boundary"
+    assert [entry["Effect"] for entry in (within, stays, unchanged, gets)] == ["Deny", "Deny", "Deny", "Allow"]
+    assert within["Condition"] == {"StringNotEquals": {"iam:PermissionsBoundary": boundary}}  # true where there is none
+    widening = {action for action in allowed("ecs") | allowed("sagemaker") if re.match(r"iam:(Create|Put)Role", action)}
+    assert widening == {"iam:CreateRole", "iam:PutRolePolicy"}
+    assert widening < set(within["Action"])
+    assert stays["Action"] == ["iam:DeleteRolePermissionsBoundary"]
+    assert [entry["Resource"] for entry in (within, stays, unchanged, gets)] == [roles, roles, boundary, roles]

@@ -104,6 +104,15 @@ def test_a_writer_is_alone_and_readers_never_less_than_before() -> None:
     assert [entry["Condition"] for entry in scaling] == ["Readers"] * 3
 
 
+@pytest.mark.parametrize(("name", "count"), [("service", 2), ("sagemaker", 1)])
+def test_every_role_has_the_boundary_where_one_is_given(name: str, count: int) -> None:
+    template = plain(ROOT / "deploy" / "templates" / f"{name}.yaml")
+    roles = [entry["Properties"] for entry in template["Resources"].values() if entry["Type"] == "AWS::IAM::Role"]
+    given = {"Fn::If": ["HasBoundary", {"Ref": "PermissionsBoundary"}, {"Ref": "AWS::NoValue"}]}
+    assert [role["PermissionsBoundary"] for role in roles] == [given] * count
+    assert template["Conditions"]["HasBoundary"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "PermissionsBoundary"}, ""]}]}
+
+
 def test_what_people_would_miss_is_kept_when_its_stack_goes() -> None:
     resources = plain(ROOT / "deploy" / "templates" / "base.yaml")["Resources"]
     assert {entry["DeletionPolicy"] for entry in resources.values()} == {"Retain"}
