@@ -1,6 +1,6 @@
 """What every target in an account stands on: the repository and the bucket, made once and never removed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,8 @@ def there(config: Config, aws: Callable[[str], Any]) -> Base:
 
 def make(config: Config, aws: Callable[[str], Any], say: stacks.Say, ask: stacks.Ask, wait: stacks.Wait) -> Base:
     """Makes it where it is not, and brings it to the template. Raises: Refused, StackFailed, Unfinished."""
-    bring(stack_name(config), stacks.template("base"), {"Name": config.deploy.name}, aws, say, ask, wait)
+    values = {"Name": config.deploy.name}
+    bring(stack_name(config), stacks.template("base"), values, aws, say, ask, wait, tagged=config.tags)
     return there(config, aws)
 
 
@@ -46,6 +47,7 @@ def bring(
     ask: stacks.Ask,
     wait: stacks.Wait,
     *,
+    tagged: Mapping[str, str],
     look: Callable[[], list[str]] = list,
 ) -> bool:
     """A stack to a template and parameters: shown, agreed to, executed; whether anything changed.
@@ -53,7 +55,7 @@ def bring(
     Raises: Refused, StackFailed, Unfinished.
     """
     stacks.settle(stack, aws, say, ask, wait)
-    change = stacks.propose(stack, body, values, aws, wait)
+    change = stacks.propose(stack, body, values, aws, wait, tagged=tagged)
     if change is None:
         say(f"{stack}: nothing to change.")
         return False

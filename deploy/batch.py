@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from deploy import base, endpoint, image, release, sagemaker_values, stacks
 from deploy.clients import THROTTLED, check_account, code_of, each
 from deploy.errors import BadConfig, Refused, StackFailed, Unfinished
-from deploy.sagemaker_requests import Request, Wanted
+from deploy.sagemaker_requests import Request, Wanted, tags_of
 from deploy.sections import Config
 
 POLL_S = 30.0
@@ -50,7 +50,7 @@ def request(wanted: Wanted, batch: Batch, job: str) -> Request:
         },
         "TransformOutput": {"S3OutputPath": batch.out, "Accept": ITEM, "AssembleWith": "None"},
         "TransformResources": {"InstanceType": batch.instance_type, "InstanceCount": batch.instances},
-        "Tags": [{"Key": "sightline", "Value": wanted.name}],
+        "Tags": tags_of(wanted),
     }
 
 
@@ -91,6 +91,7 @@ def run(config: Config, batch: Batch, aws: Aws, say: Say, wait: Callable[[float]
         release.publish(config.release, made.bucket, aws, say),
         role,
         sagemaker_values.section(config),
+        config.tags,
     )
     endpoint.make_model(wanted, aws, say, wait)
     if job := _under_way(wanted, batch, aws):

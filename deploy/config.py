@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-from deploy import regions
+from deploy import regions, tags
 from deploy.errors import BadConfig
 from deploy.forms import read_section
 from deploy.sections import SECTIONS, Alarms, Config, Cost, Deploy, Ecs, Image, Release, Sagemaker, Space
@@ -62,7 +62,7 @@ def _read(path: Path) -> bytes:
 
 def checked(document: Mapping[str, object], target: str) -> Config:
     """Raises: BadConfig."""
-    known = {"deploy": Deploy, "image": Image, "release": Release, "alarms": Alarms, "cost": Cost} | SECTIONS
+    known = ("deploy", "image", "release", "tags", "alarms", "cost", *SECTIONS)
     for name in document:
         if name not in known:
             raise BadConfig(f"[{name}] is not a section of deploy.toml; known are {', '.join(known)}.")
@@ -78,6 +78,7 @@ def checked(document: Mapping[str, object], target: str) -> Config:
         ecs=read_section(Ecs, "ecs", document["ecs"]) if "ecs" in document else None,
         sagemaker=read_section(Sagemaker, "sagemaker", document["sagemaker"]) if "sagemaker" in document else None,
         space=read_section(Space, "space", document["space"]) if "space" in document else None,
+        tags=tags.read(document.get("tags", {})),
     )
     _check_region(config.deploy.region)
     _check_boundary(config.deploy)

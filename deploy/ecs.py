@@ -128,7 +128,8 @@ def _make_network(config: Config, aws: Aws, say: Say, ask: Ask, wait: Wait) -> d
     """The outputs of its stack, or what deploy.toml says of one that is there."""
     if given := given_network(section(config)):
         return given
-    base.bring(network_name(config), stacks.template("network"), network_values(config), aws, say, ask, wait)
+    template = stacks.template("network")
+    base.bring(network_name(config), template, network_values(config), aws, say, ask, wait, tagged=config.tags)
     return stacks.outputs(network_name(config), aws)
 
 
@@ -153,6 +154,7 @@ def _deploy(config: Config, wanted: Deployment, aws: Aws, say: Say, ask: Ask, wa
         say,
         ask,
         wait,
+        tagged=config.tags,
         look=lambda: _look(name, aws),
     )
     where = fargate.place(stacks.outputs(stack_name(config), aws))

@@ -14,11 +14,13 @@ Aws = Callable[[str], Any]
 def tell(config: Config, account: str, aws: Aws, say: stacks.Say, wait: stacks.Wait) -> None:
     name, region = config.deploy.name, config.deploy.region
     made = base.find(config, aws) or Base(f"{regions.registry(account, region)}/{name}", f"{name}-{account}-{region}")
-    stack_plan.tell(base.stack_name(config), stacks.template("base"), {"Name": name}, aws, say, wait)
+    stack_plan.tell(
+        base.stack_name(config), stacks.template("base"), {"Name": name}, aws, say, wait, tagged=config.tags
+    )
     network = given_network(section(config))
     if not network:
         stack = network_name(config)
-        stack_plan.tell(stack, stacks.template("network"), network_values(config), aws, say, wait)
+        stack_plan.tell(stack, stacks.template("network"), network_values(config), aws, say, wait, tagged=config.tags)
         network = stacks.outputs(stack, aws)
     digest = image.find(config.image, name, aws)
     if not digest:
@@ -34,4 +36,4 @@ def tell(config: Config, account: str, aws: Aws, say: stacks.Say, wait: stacks.W
         return
     uri = f"{made.repository}@{digest}" if digest else f"{made.repository}:{config.image.tag}"
     wanted = values(config, made, network, uri, address)
-    stack_plan.tell(stack_name(config), stacks.template("service"), wanted, aws, say, wait)
+    stack_plan.tell(stack_name(config), stacks.template("service"), wanted, aws, say, wait, tagged=config.tags)

@@ -18,6 +18,7 @@ from deploy.sagemaker_requests import (
     endpoint_config,
     is_ours,
     model,
+    tags_of,
 )
 
 POLL_S = 15.0
@@ -118,6 +119,12 @@ def make(name: str, wanted: Wanted, aws: Aws, say: Say, wait: Wait) -> None:
     except ClientError as error:
         if not is_there_already(error):  # or else the call before this one came through
             raise _in_words(error) from error
+
+
+def tag(wanted: Wanted, aws: Aws) -> None:
+    """One that was made earlier gets the tags of now; a new one has them already."""
+    if wanted.tags and (found := find(wanted.name, aws)):
+        aws("sagemaker").add_tags(ResourceArn=found["EndpointArn"], Tags=tags_of(wanted))
 
 
 def shift(request: Request, aws: Aws, say: Say, wait: Wait) -> None:

@@ -39,7 +39,9 @@ def scale(wanted: Wanted, aws: Aws, say: Say) -> None:
     if wanted.section.serverless_memory_mb:
         unscale(wanted.name, aws)
         return
-    aws("application-autoscaling").register_scalable_target(**requests.scaling_target(wanted))
+    target = aws("application-autoscaling").register_scalable_target(**requests.scaling_target(wanted))
+    if wanted.tags:
+        aws("application-autoscaling").tag_resource(ResourceARN=target["ScalableTargetARN"], Tags=dict(wanted.tags))
     aws("application-autoscaling").put_scaling_policy(**requests.scaling_policy(wanted))
     say(f"Scales from {wanted.section.min_instances} to {wanted.section.max_instances} instances.")
 

@@ -32,15 +32,18 @@ def up(config: Config, aws: Aws, say: Say, ask: Ask, *, wait: Wait, run: image.R
     endpoint.refuse_anothers(config.deploy.name, aws)
     made = base.make(config, aws, say, ask, wait)
     history.read(made.bucket, TARGET, aws)  # a damaged one is found before anything else changes
-    base.bring(stack_name(config), stacks.template(TARGET), values(config, made.bucket), aws, say, ask, wait)
+    template, named = stacks.template(TARGET), values(config, made.bucket)
+    base.bring(stack_name(config), template, named, aws, say, ask, wait, tagged=config.tags)
     wanted = Wanted(
         config.deploy.name,
         image.publish(config.image, made.repository, aws, say, run, processor=processor(section(config))),
         release.publish(config.release, made.bucket, aws, say),
         stacks.outputs(stack_name(config), aws)["Role"],
         section(config),
+        config.tags,
     )
     before = _deploy(config, wanted, aws, say, ask, wait, smoke)
+    endpoint.tag(wanted, aws)
     guards.scale(wanted, aws, say)
     _prove(config, made.bucket, wanted, before, aws, say, wait, smoke)
     _tidy(config, made.bucket, aws, say)

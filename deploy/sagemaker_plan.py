@@ -15,9 +15,11 @@ Aws = Callable[[str], Any]
 def tell(config: Config, account: str, aws: Aws, say: stacks.Say, wait: stacks.Wait) -> None:
     name, region = config.deploy.name, config.deploy.region
     made = base.find(config, aws) or Base(f"{regions.registry(account, region)}/{name}", f"{name}-{account}-{region}")
-    stack_plan.tell(base.stack_name(config), stacks.template("base"), {"Name": name}, aws, say, wait)
+    stack_plan.tell(
+        base.stack_name(config), stacks.template("base"), {"Name": name}, aws, say, wait, tagged=config.tags
+    )
     template = stacks.template("sagemaker")
-    stack_plan.tell(stack_name(config), template, values(config, made.bucket), aws, say, wait)
+    stack_plan.tell(stack_name(config), template, values(config, made.bucket), aws, say, wait, tagged=config.tags)
     if not (digest := image.find(config.image, name, aws)):
         say(f"Image: {config.image.source} would be pushed as {made.repository}:{config.image.tag}.")
     address = config.release.uri

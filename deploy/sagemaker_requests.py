@@ -3,9 +3,10 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from deploy import tags
 from deploy.sections import Alarms, Sagemaker
 
 VARIANT = "AllTraffic"  # always this one: autoscaling and updates go by it
@@ -25,6 +26,7 @@ class Wanted:
     release: str  # s3://…, "" for what the image holds
     role: str
     section: Sagemaker
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def model(self) -> str:
@@ -43,7 +45,7 @@ def is_ours(name: str, deployment: str) -> bool:
 
 
 def model(wanted: Wanted) -> Request:
-    return {"ModelName": wanted.model, **_model_of(wanted), "Tags": _tags(wanted)}
+    return {"ModelName": wanted.model, **_model_of(wanted), "Tags": tags_of(wanted)}
 
 
 def _model_of(wanted: Wanted) -> Request:
@@ -74,7 +76,7 @@ def endpoint_config(wanted: Wanted) -> Request:
     return {
         "EndpointConfigName": wanted.config,
         "ProductionVariants": [_variant_of(wanted, wanted.model)],
-        "Tags": _tags(wanted),
+        "Tags": tags_of(wanted),
     }
 
 
@@ -96,7 +98,7 @@ def _variant_of(wanted: Wanted, model_name: str) -> Request:
 
 
 def endpoint(name: str, wanted: Wanted) -> Request:
-    return {"EndpointName": name, "EndpointConfigName": wanted.config, "Tags": _tags(wanted)}
+    return {"EndpointName": name, "EndpointConfigName": wanted.config, "Tags": tags_of(wanted)}
 
 
 def update(wanted: Wanted) -> Request:
@@ -155,7 +157,7 @@ def alarms(wanted: Wanted, limits: Alarms) -> list[Request]:
         "EvaluationPeriods": 1,
         "ComparisonOperator": "GreaterThanThreshold",
         "TreatMissingData": "notBreaching",
-        "Tags": _tags(wanted),
+        "Tags": tags_of(wanted),
     }
     return [
         {
@@ -201,8 +203,8 @@ def scaling_policy(wanted: Wanted) -> Request:
     }
 
 
-def _tags(wanted: Wanted) -> list[dict[str, str]]:
-    return [{"Key": "sightline", "Value": wanted.name}]
+def tags_of(wanted: Wanted) -> list[dict[str, str]]:
+    return [{"Key": tags.OWN, "Value": wanted.name}, *tags.pairs(wanted.tags)]
 
 
 def _hash(content: Mapping[str, Any] | list[Any]) -> str:

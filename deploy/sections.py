@@ -1,6 +1,7 @@
 """The sections of deploy.toml: each key with its default and what may stand there."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from deploy.forms import number, one_of, text, texts, whole, yes_or_no
 
@@ -134,6 +135,7 @@ class Config:
     ecs: Ecs | None = None
     sagemaker: Sagemaker | None = None
     space: Space | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 SECTIONS = {"ecs": Ecs, "sagemaker": Sagemaker, "space": Space}

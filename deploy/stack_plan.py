@@ -1,7 +1,7 @@
 """What a stack would become: its changes in words, without doing any of them."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from deploy import stacks
@@ -9,7 +9,16 @@ from deploy import stacks
 Aws = Callable[[str], Any]
 
 
-def tell(stack: str, body: str, wanted: dict[str, str], aws: Aws, say: stacks.Say, wait: stacks.Wait) -> None:
+def tell(
+    stack: str,
+    body: str,
+    wanted: dict[str, str],
+    aws: Aws,
+    say: stacks.Say,
+    wait: stacks.Wait,
+    *,
+    tagged: Mapping[str, str],
+) -> None:
     stacks.refuse_anothers(stack, aws)
     state = stacks.status(stack, aws)
     if state == stacks.NOT_THERE:
@@ -18,7 +27,7 @@ def tell(stack: str, body: str, wanted: dict[str, str], aws: Aws, say: stacks.Sa
     if stacks.in_progress(state) or state in (*stacks.STILLBORN, "UPDATE_ROLLBACK_FAILED"):
         say(f"{stack} is {state}: `up` would first wait for it, or ask to clear it away.")
         return
-    change = stacks.propose(stack, body, wanted, aws, wait)
+    change = stacks.propose(stack, body, wanted, aws, wait, tagged=tagged)
     if change is None:
         say(f"{stack}: nothing to change.")
         return

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from botocore.exceptions import ClientError
 
+from deploy import tags
 from deploy.causes import failures, in_order, remedy
 from deploy.clients import THROTTLED, code_of, each
 from deploy.errors import Refused, StackFailed, Unfinished
@@ -18,6 +20,7 @@ LONGEST_S = 3_600.0
 LONGEST_TO_BEGIN_S = 60.0
 NOT_THERE = ""
 OURS = "Sightline"  # in the description of every template
+NO_TAGS: Mapping[str, str] = MappingProxyType({})
 STILLBORN = ("CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED")
 
 Say = Callable[[str], None]
@@ -140,11 +143,16 @@ def _free(stack: str, aws: Aws, say: Say, ask: Ask, wait: Wait) -> None:
         )
 
 
-def propose(stack: str, body: str, values: Mapping[str, str], aws: Aws, wait: Wait) -> ChangeSet | None:
-    """What would change; None where nothing would. Raises: StackFailed, Refused."""
+def propose(
+    stack: str, body: str, values: Mapping[str, str], aws: Aws, wait: Wait, *, tagged: Mapping[str, str] = NO_TAGS
+) -> ChangeSet | None:
+    """What would change; None where nothing would. A stack keeps its tags where none are given.
+
+    Raises: StackFailed, Refused.
+    """
     refuse_anothers(stack, aws)
     is_new = status(stack, aws) in (NOT_THERE, "REVIEW_IN_PROGRESS")
-    request = {
+    request: dict[str, Any] = {
         "StackName": stack,
         "ChangeSetName": CHANGE_SET,
         "ChangeSetType": "CREATE" if is_new else "UPDATE",
@@ -152,6 +160,8 @@ def propose(stack: str, body: str, values: Mapping[str, str], aws: Aws, wait: Wa
         "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in sorted(values.items())],
         "Capabilities": ["CAPABILITY_IAM"],
     }
+    if tagged:
+        request["Tags"] = tags.pairs(tagged)
     try:
         arn = aws("cloudformation").create_change_set(**request)["Id"]
     except ClientError as error:

@@ -7,6 +7,8 @@ from typing import Any
 from tests.deploy_fakes import ACCOUNT, FakeAws, refusal
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/sightline-endpoint"
+ENDPOINT = f"arn:aws:sagemaker:eu-central-1:{ACCOUNT}:endpoint/"
+SCALED = f"arn:aws:application-autoscaling:eu-central-1:{ACCOUNT}:scalable-target/1"
 Step = tuple[str, str]  # status and FailureReason; the configuration changes at an InService without a reason
 
 MADE = [("Creating", ""), ("InService", "")]
@@ -67,6 +69,7 @@ class SagemakerAws(FakeAws):
             "register_scalable_target": self._register,
             "deregister_scalable_target": self._deregister,
             "put_scaling_policy": lambda **request: {},
+            "tag_resource": lambda **request: {},
         }.items():
             setattr(self, f"application-autoscaling_{name}", answer)
 
@@ -181,7 +184,10 @@ class SagemakerAws(FakeAws):
         if held is None:
             raise refusal("DescribeEndpoint", "ValidationException", f'Could not find endpoint "{EndpointName}".')
         count = {"CurrentInstanceCount": 1, "DesiredInstanceCount": 1, "VariantName": "AllTraffic"}
-        return {**held, "ProductionVariants": [count]}
+        return {**held, "EndpointArn": ENDPOINT + EndpointName, "ProductionVariants": [count]}
+
+    def sagemaker_add_tags(self, ResourceArn: str, Tags: list[dict[str, str]]) -> dict[str, Any]:
+        return {"Tags": Tags}
 
     def sagemaker_delete_endpoint(self, EndpointName: str) -> dict[str, Any]:
         held = self.endpoints[EndpointName].held
@@ -231,7 +237,7 @@ class SagemakerAws(FakeAws):
 
     def _register(self, **request: Any) -> dict[str, Any]:
         self.scaled = request
-        return {}
+        return {"ScalableTargetARN": SCALED}
 
     def _deregister(self, **request: Any) -> dict[str, Any]:
         if self.scaled is None:

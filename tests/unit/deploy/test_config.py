@@ -108,7 +108,7 @@ def test_a_wrong_value_is_named_with_its_form(section: str, key: str, value: obj
     ("sections", "sentence"),
     [
         ({"ecs": {"cpus": 1}}, "[ecs] cpus is not a key of this section; known are certificate_arn, domain, mode"),
-        ({"esc": {}}, "[esc] is not a section of deploy.toml; known are deploy, image, release, alarms, cost, ecs"),
+        ({"esc": {}}, "[esc] is not a section of deploy.toml; known are deploy, image, release, tags, alarms, cost"),
         ({"image": {"digest": "sha256:" + "0" * 64}}, "[image] digest names an image that is there already"),
         ({"release": {"path": ".", "uri": "s3://bucket/releases/a"}}, "[release] path and uri are both there"),
         ({"ecs": {"memory_mb": 2048}}, "[ecs] memory_mb = 2048: expected one of 4096, 5120"),

@@ -35,6 +35,8 @@ UNSCOPED = {  # what stands beside Resource "*", and why: AWS knows no narrower 
     "cloudwatch:PutMetricData": "metrics have no names of their own; a condition names the space",
 }
 BESIDE_A_CALL = {  # what a call needs beside the action of its own name, by pages of docs.aws.amazon.com
+    # CloudFormation's condition key cloudformation:CreateAction: it asks for these where a stack's tags change
+    "cloudformation:CreateChangeSet": ["cloudformation:TagResource", "cloudformation:UntagResource"],
     "s3:PutObject": ["s3:AbortMultipartUpload"],  # upload_file, where it breaks off
     "sagemaker:CreateModel": ["iam:PassRole", "sagemaker:AddTags"],
     "cloudwatch:PutMetricAlarm": ["cloudwatch:TagResource"],
@@ -61,7 +63,7 @@ BESIDE_A_TEMPLATE = {  # what a template needs beside what its resources' handle
 NOT_ASKED_FOR = (  # what a handler may need for properties that the templates leave alone
     r"(kms|lambda|firehose|cognito-idp|vpc-lattice|vpce|s3tables):.*",
     r"s3:.*(Acl|Abac|Accelerat|Analytics|CORS|Cors|Logging|Notification|ObjectLock|Website|Tiering|Inventory|Metrics).*",
-    r"s3:.*(Metadata|Replication|ListAllMyBuckets|agResource|TagsForResource|REST).*",
+    r"s3:.*(Metadata|Replication|ListAllMyBuckets|REST).*",
     r"(s3|ecr):Delete.*",  # the bucket and the repository are never removed, and neither is what is in them
     r"ecr:SetRepositoryPolicy",
     r"iam:.*(AttachRolePolicy|DetachRolePolicy|PermissionsBoundary|UpdateRole|User|Group).*",
