@@ -14,6 +14,7 @@ from deploy.sections import SECTIONS, Alarms, Config, Cost, Deploy, Ecs, Image, 
 _MOST_BYTES = 2**20
 PRIVATE = tuple(map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))  # RFC 1918
 SLACK_S = 5  # between the end of draining and the kill
+WRITER_STOPS_S = 55  # 20 to end, 30 for the last copy (store/copying.py), and what lies between
 ENDPOINT = r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"  # CreateEndpoint, "EndpointName"
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html, "Task CPU and memory"
 MEMORY_MB_OF_CPU = {
@@ -189,6 +190,11 @@ def _check_ecs(ecs: Ecs, deploy: Deploy) -> None:
         raise BadConfig(
             f"[ecs] drain_s = {ecs.drain_s}: expected at least {SLACK_S} seconds less than"
             f" stop_timeout_s = {ecs.stop_timeout_s}, or tasks are killed while they answer."
+        )
+    if ecs.mode == "writer" and ecs.stop_timeout_s < WRITER_STOPS_S:
+        raise BadConfig(
+            f"[ecs] stop_timeout_s = {ecs.stop_timeout_s}: expected {WRITER_STOPS_S} or more for a writer, whose last"
+            " copy has 30 seconds, or it is killed while it copies."
         )
     if ecs.mode == "readers" and ecs.min_tasks > ecs.max_tasks:
         raise _above("ecs", "min_tasks", ecs.min_tasks, ecs.max_tasks)

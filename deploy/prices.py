@@ -54,7 +54,7 @@ def of_ecs(config: Config) -> list[Item]:
         _traffic(cost.load_balancer_units, balancer),
         Item("Public addresses", addresses * HOURS, "hours", f"{addresses}", "AmazonVPC", r"PublicIPv4:InUseAddress"),
         _log(cost.log_gb),
-        _alarms(9, "five of its template, four of its scaling") if readers else _alarms(5, "of its template"),
+        _alarms(12, "eight metrics of its template's, four of its scaling's") if readers else _alarms(8, "by metrics"),
         stored(cost.stored_gb),
     ]
     if ecs.nat_gateway and not ecs.vpc_id:
@@ -89,6 +89,7 @@ def _log(gb: float) -> Item:
 
 
 def _alarms(count: int, whose: str) -> Item:
+    """Paid by the metric: one that compares three costs as three."""
     return Item("Alarms", count, "alarms", f"{count}: {whose}", "AmazonCloudWatch", r"CW:AlarmMonitorUsage")
 
 

@@ -58,7 +58,7 @@ class Ecs:
     disk_gb: int = whole(21, 200, default=30)  # Fargate gives 20 without asking, 21 is the least one can ask for
     start_grace_s: int = whole(0, 3_600, default=180)
     drain_s: int = whole(1, 115, default=45)
-    stop_timeout_s: int = whole(2, 120, default=60)
+    stop_timeout_s: int = whole(20, 120, default=60)  # a process is given 20 to end (ui/listen.py)
     model: str = text("a model's name, or sagemaker:ENDPOINT", r"\S+", default="")  # "": the one in the image
     collection: str = text("a collection's name", r"\S.*", default="")
     users_secret_arn: str = text(

@@ -10,6 +10,7 @@ from deploy.errors import BadConfig
 from deploy.sections import Deploy, Ecs, Image
 
 CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/11111111-2222-3333-4444-555555555555"
+SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:sightline-users-AbCdEf"
 SUBNETS = ["subnet-0a1b2c3d", "subnet-0a1b2c3e"]
 
 
@@ -66,7 +67,7 @@ def test_a_list_becomes_a_tuple() -> None:
         ("ecs", "cpu", True, "expected a whole number from 256 to 16,384."),
         ("ecs", "cpu", 3000, "expected one of 256, 512, 1024, 2048, 4096, 8192, 16384."),
         ("ecs", "disk_gb", 20, "expected a whole number from 21 to 200."),
-        ("ecs", "stop_timeout_s", 121, "expected a whole number from 2 to 120."),
+        ("ecs", "stop_timeout_s", 121, "expected a whole number from 20 to 120."),
         ("ecs", "log_days", 31, "expected one of 1, 3, 5, 7, 14, 30, "),
         ("ecs", "task_subnets", "subnet-0a1b2c3d", "expected a list of subnets such as subnet-0a1b2c3d."),
         ("ecs", "task_subnets", ["subnet"], "expected a list of subnets such as subnet-0a1b2c3d."),
@@ -129,6 +130,10 @@ def test_a_wrong_value_is_named_with_its_form(section: str, key: str, value: obj
             },
             "[ecs] certificate_arn = 'arn:aws:acm:cn-north-1:123456789012:certificate/11111111-2222-3333-4444-"
             "555555555555': expected arn:aws-cn:…, as in cn-north-1.",
+        ),
+        (
+            {"ecs": {"mode": "writer", "users_secret_arn": SECRET, "stop_timeout_s": 54}},
+            "[ecs] stop_timeout_s = 54: expected 55 or more for a writer, whose last copy has 30 seconds",
         ),
         ({"ecs": {"drain_s": 58}}, "[ecs] drain_s = 58: expected at least 5 seconds less than stop_timeout_s = 60"),
         ({"ecs": {"min_tasks": 9}}, "[ecs] min_tasks = 9: expected no more than max_tasks = 6"),
@@ -222,7 +227,6 @@ def test_what_is_no_file_that_may_be_read_is_told_in_a_sentence(tmp_path: Path) 
 
 
 OTHERS_CERTIFICATE = CERTIFICATE.replace("123456789012", "999999999999")
-SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:sightline-users-AbCdEf"
 
 
 @pytest.mark.parametrize(
@@ -233,7 +237,7 @@ SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:sightline-users-A
             "[ecs] certificate_arn is of account 999999999999: expected one of 123456789012, as [deploy] account says.",
         ),
         (
-            {"ecs": {"users_secret_arn": SECRET}},
+            {"ecs": {"users_secret_arn": SECRET.replace("eu-central-1", "eu-west-1")}},
             "[ecs] users_secret_arn is in eu-west-1: expected one in eu-central-1, where the tasks are.",
         ),
         (

@@ -15,6 +15,7 @@ from tests.unit.deploy.test_config import document
 from tests.unit.deploy.test_templates import plain
 
 SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:sightline-users-AbCdEf"
+WRITER = {"mode": "writer", "users_secret_arn": SECRET}
 HOURS = Item("Balancer", 730, "hours", "one", "AWSELB", "LoadBalancerUsage", {"productFamily": "Load Balancer"})
 
 
@@ -119,12 +120,7 @@ def test_readers_are_counted_with_the_least_tasks_and_their_network() -> None:
 
 
 def test_a_writer_is_one_task_and_without_a_nat_gateway_it_has_an_address() -> None:
-    items = {
-        item.what: item
-        for item in of_ecs(
-            checked(document(ecs={"mode": "writer", "users_secret_arn": SECRET, "nat_gateway": False}), "ecs")
-        )
-    }
+    items = {item.what: item for item in of_ecs(checked(document(ecs=WRITER | {"nat_gateway": False}), "ecs"))}
     assert items["Fargate CPU"].amount == 2 * 730
     assert items["Public addresses"].amount == 3 * 730
     assert "NAT gateway" not in items
@@ -150,9 +146,15 @@ def test_an_endpoint_is_counted_with_its_least_instances_alarms_log_and_bucket()
 
 def test_the_alarms_that_are_counted_are_those_of_the_template() -> None:
     (alarms,) = [item for item in of_ecs(checked(document(), "ecs")) if item.what == "Alarms"]
-    resources = [entry["Type"] for entry in plain(TEMPLATES / "service.yaml")["Resources"].values()]
-    scaling = resources.count("AWS::ApplicationAutoScaling::ScalingPolicy")
-    assert alarms.amount == resources.count("AWS::CloudWatch::Alarm") + 2 * scaling  # one for out, one for in
+    resources = list(plain(TEMPLATES / "service.yaml")["Resources"].values())
+    scaling = [entry for entry in resources if entry["Type"] == "AWS::ApplicationAutoScaling::ScalingPolicy"]
+    own = [entry["Properties"] for entry in resources if entry["Type"] == "AWS::CloudWatch::Alarm"]
+    metrics = sum(
+        len([one for one in entry.get("Metrics", [{"MetricStat": 1}]) if "MetricStat" in one]) for entry in own
+    )
+    assert alarms.amount == metrics + 2 * len(scaling)  # one for out, one for in
+    (alone,) = [item for item in of_ecs(checked(document(ecs=WRITER), "ecs")) if item.what == "Alarms"]
+    assert alone.amount == metrics
 
 
 def test_what_stays_is_counted_by_the_images_sizes() -> None:

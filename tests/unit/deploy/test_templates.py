@@ -12,9 +12,12 @@ import pytest
 from cfnlint.decode import cfn_yaml
 
 from deploy import sagemaker_values, stacks
-from deploy.config import checked, read_config
+from deploy.config import WRITER_STOPS_S, checked, read_config
 from deploy.ecs_values import network_values, values
+from deploy.sections import Ecs
+from store import copying
 from tests.unit.deploy.test_config import document
+from ui import listen
 
 ROOT = Path(__file__).parents[3]
 TEMPLATES = sorted((ROOT / "deploy" / "templates").glob("*.yaml"))
@@ -97,6 +100,8 @@ def test_a_writer_is_alone_and_readers_never_less_than_before() -> None:
     deployment = service("AWS::ECS::Service")["DeploymentConfiguration"]
     assert deployment["MinimumHealthyPercent"] == {"Fn::If": ["Readers", 100, 0]}
     assert deployment["MaximumPercent"] == {"Fn::If": ["Readers", 200, 100]}
+    balanced = service("AWS::ECS::Service")["AvailabilityZoneRebalancing"]  # which AWS takes not beside 100 percent
+    assert balanced == {"Fn::If": ["Readers", {"Ref": "AWS::NoValue"}, "DISABLED"]}
     assert deployment["DeploymentCircuitBreaker"] == {"Enable": True, "Rollback": True}
     assert deployment["Alarms"]["AlarmNames"] == [{"Ref": "ErrorsAlarm"}, {"Ref": "LatencyAlarm"}]
     resources = plain(ROOT / "deploy" / "templates" / "service.yaml")["Resources"]
@@ -111,6 +116,57 @@ def test_every_role_has_the_boundary_where_one_is_given(name: str, count: int) -
     given = {"Fn::If": ["HasBoundary", {"Ref": "PermissionsBoundary"}, {"Ref": "AWS::NoValue"}]}
     assert [role["PermissionsBoundary"] for role in roles] == [given] * count
     assert template["Conditions"]["HasBoundary"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "PermissionsBoundary"}, ""]}]}
+
+
+def watched(name: str, **metrics: float | None) -> float:
+    """What an alarm's expressions come to in a minute; None: nothing was told of that metric."""
+    names: dict[str, Any] = dict(metrics)
+    names["FILL"] = lambda value, otherwise: otherwise if value is None else value
+    names["IF"] = lambda condition, one, other: one if condition else other
+    alarm = plain(ROOT / "deploy" / "templates" / "service.yaml")["Resources"][name]["Properties"]
+    for query in alarm["Metrics"]:
+        if "Expression" in query:
+            names[query["Id"]] = eval(query["Expression"], {}, names)
+    (told,) = [query["Id"] for query in alarm["Metrics"] if query["ReturnData"]]
+    return float(names[told])
+
+
+@pytest.mark.parametrize(
+    ("ours", "balancer", "requests", "percent"),
+    [
+        (5.0, None, 100.0, 5.0),
+        (1.0, 3.0, 100.0, 4.0),
+        (None, None, 100.0, 0.0),
+        (10.0, None, 15.0, 0.0),  # too few to say
+        (None, 300.0, None, 100.0),  # no target is there: the balancer's own 503, which are no RequestCount
+        (None, 100.0, 100.0, 100.0),
+    ],
+)
+def test_the_errors_alarm_sees_what_the_balancer_answers_itself(
+    ours: float | None, balancer: float | None, requests: float | None, percent: float
+) -> None:
+    assert watched("ErrorsAlarm", ours=ours, balancer=balancer, requests=requests) == percent
+
+
+@pytest.mark.parametrize(("healthy", "unhealthy", "wrong"), [(2, 0, False), (1, 1, True), (0, 0, True), (0, 2, True)])
+def test_the_health_alarm_sees_a_service_without_a_healthy_task(healthy: float, unhealthy: float, wrong: bool) -> None:
+    assert (watched("UnhealthyAlarm", healthy=healthy, unhealthy=unhealthy) > 0) is wrong
+
+
+def test_the_balancer_lets_go_of_a_connection_before_the_application_does() -> None:
+    given = {
+        entry["Key"]: entry["Value"]
+        for entry in service("AWS::ElasticLoadBalancingV2::LoadBalancer")["LoadBalancerAttributes"]
+    }
+    assert int(given["idle_timeout.timeout_seconds"]) < listen.KEEP_ALIVE_S
+
+
+def test_a_writer_is_given_the_time_of_its_last_copy() -> None:
+    assert (
+        listen.STOP_WITHIN_S + copying.STOP_WITHIN_S
+        < WRITER_STOPS_S
+        <= Ecs.__dataclass_fields__["stop_timeout_s"].default
+    )
 
 
 def test_what_people_would_miss_is_kept_when_its_stack_goes() -> None:
