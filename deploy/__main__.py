@@ -16,7 +16,7 @@ from typing import Any, TextIO
 from deploy.clients import open_clients, told
 from deploy.config import read_config
 from deploy.errors import BadConfig, DeployError, Refused
-from deploy.sections import SECTIONS, Config
+from deploy.sections import GOLDEN, SECTIONS, Config
 
 VERBS = {
     "plan": "say what would change and what it costs a month; change nothing",
@@ -28,6 +28,7 @@ VERBS = {
     "rollback": "go back to what ran before",
     "down": "take the service away; never the data",
 }
+CONFIG = Path("deploy.toml")
 CHANGING = ("up", "update", "rollback", "down", "batch")
 BAD_CONFIG, STOPPED_BY_CTRL_C, PIPE_CLOSED = 2, 130, 141  # the last two as a shell counts signals
 
@@ -130,13 +131,13 @@ def parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name, purpose in VERBS.items():
         verb = verbs.add_parser(name, help=purpose, description=purpose)
-        verb.add_argument("--target", choices=sorted(SECTIONS), required=True)
-        verb.add_argument("--config", type=Path, default=Path("deploy.toml"), metavar="FILE")
+        verb.add_argument("--target", choices=sorted(SECTIONS), required=True, help="where it runs")
+        verb.add_argument("--config", type=Path, default=CONFIG, metavar="FILE", help=f"else {CONFIG}")
         verb.add_argument("--yes", action="store_true", help="do not ask")
         if name == "smoke":
             verb.add_argument("--address", default="", metavar="URL", help="ask this one in place of the target's own")
         if name == "logs":
-            verb.add_argument("--since-minutes", type=from_one_on, default=15, metavar="N")
+            verb.add_argument("--since-minutes", type=from_one_on, default=15, metavar="N", help="else 15")
             verb.add_argument("--follow", action="store_true", help="go on until Ctrl-C")
     _add_golden(verbs)
     _add_batch(verbs)
@@ -149,8 +150,8 @@ def _add_batch(verbs: Any) -> None:
     batch.add_argument("--input", required=True, metavar="S3", help="s3://bucket/prefix/, or a file NAME.manifest")
     batch.add_argument("--output", required=True, metavar="S3", help="s3://bucket/prefix")
     batch.add_argument("--instance-type", default="", metavar="TYPE", help="else that of the endpoint")
-    batch.add_argument("--instances", type=from_one_on, default=1, metavar="N")
-    batch.add_argument("--config", type=Path, default=Path("deploy.toml"), metavar="FILE")
+    batch.add_argument("--instances", type=from_one_on, default=1, metavar="N", help="else 1")
+    batch.add_argument("--config", type=Path, default=CONFIG, metavar="FILE", help=f"else {CONFIG}")
     batch.set_defaults(target="sagemaker")
 
 
@@ -158,11 +159,13 @@ def _add_golden(verbs: Any) -> None:
     purpose = "ask what is known to be good, and keep its answers for smoke"
     golden = verbs.add_parser("golden", help=purpose, description=purpose)
     golden.add_argument("address", metavar="ADDRESS", help="such as http://127.0.0.1:7860")
-    golden.add_argument("--out", type=Path, default=Path("golden.json"), metavar="FILE")
-    golden.add_argument("--query", action="append", default=[], metavar="TEXT")
-    golden.add_argument("--image", action="append", default=[], type=Path, metavar="FILE")
+    golden.add_argument("--out", type=Path, default=Path(GOLDEN), metavar="FILE", help=f"else {GOLDEN}")
+    golden.add_argument("--query", action="append", default=[], metavar="TEXT", help="may come again; else five")
     golden.add_argument(
-        "--within-ms", type=from_one_on, default=5_000, metavar="MS", help="how long an answer may take"
+        "--image", action="append", default=[], type=Path, metavar="FILE", help="may come again; else one that is found"
+    )
+    golden.add_argument(
+        "--within-ms", type=from_one_on, default=5_000, metavar="MS", help="how long an answer may take; else 5000"
     )
 
 

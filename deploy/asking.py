@@ -106,8 +106,8 @@ def _status(url: str) -> int:
         return error.code
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise SmokeFailed(
-            f"{url} can't be reached ({error}): does the name point to the load balancer (`status` names it), and does"
-            " the certificate fit?"
+            f"{url} can't be reached ({error}): is the address right, and is Sightline served there? On ECS: does the"
+            " name point to the load balancer (`status` names it), and does the certificate fit?"
         ) from error
 
 

@@ -32,7 +32,7 @@ def read_config(path: Path, target: str) -> Config:
     """The file at `path`, with the section that `target` needs. Raises: BadConfig."""
     data = _read(path)
     try:
-        return checked(tomllib.loads(data.decode("utf-8")), target)
+        return checked(tomllib.loads(data.decode("utf-8-sig")), target)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise BadConfig(f"{path} is not UTF-8 text, first in line {line}: save it as UTF-8.") from error
@@ -69,7 +69,9 @@ def checked(document: Mapping[str, object], target: str) -> Config:
             raise BadConfig(f"[{name}] is not a section of deploy.toml; known are {', '.join(known)}.")
     for name in ("deploy", target):
         if name not in document:
-            raise BadConfig(f"[{name}] is missing: the target {target} needs this section.")
+            raise BadConfig(
+                f"[{name}] is missing: the target {target} needs this section; deploy/deploy.example.toml has one."
+            )
     config = Config(
         deploy=read_section(Deploy, "deploy", document["deploy"]),
         image=read_section(Image, "image", document.get("image", {})),

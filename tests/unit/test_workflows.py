@@ -94,7 +94,8 @@ def with_environment(job: dict[str, Any]) -> str:
 
 def test_aws_is_reached_by_a_role_and_no_key() -> None:
     (step,) = [step for step in steps(loaded(DEPLOY)) if "configure-aws-credentials" in step.get("uses", "")]
-    assert set(step["with"]) == {"role-to-assume", "aws-region"}
+    assert set(step["with"]) == {"role-to-assume", "aws-region", "audience"}
+    assert step["with"]["audience"] == "${{ vars.AWS_AUDIENCE || 'sts.amazonaws.com' }}"  # China has another one
 
 
 def test_a_tag_that_is_released_is_a_version_and_no_program() -> None:

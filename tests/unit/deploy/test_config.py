@@ -38,6 +38,12 @@ def test_a_boundary_may_be_one_of_awss_own_policies() -> None:
     assert checked(document(deploy=keys), "ecs").deploy.permissions_boundary.endswith("/PowerUserAccess")
 
 
+def test_a_file_that_begins_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "deploy.toml"
+    file.write_bytes(b"\xef\xbb\xbf[deploy]\nname = 'aa'\nregion = 'eu-central-1'\n[space]\n")
+    assert read_config(file, "space").deploy.name == "aa"
+
+
 def test_a_list_becomes_a_tuple() -> None:
     keys = {"vpc_id": "vpc-0a1b2c3d", "load_balancer_subnets": SUBNETS, "task_subnets": SUBNETS}
     ecs = checked(document(ecs=keys), "ecs").ecs
@@ -173,7 +179,7 @@ def test_an_image_is_to_be_pushed_or_is_there() -> None:
 
 
 def test_the_target_needs_its_section() -> None:
-    with pytest.raises(BadConfig, match=r"^\[sagemaker\] is missing: the target sagemaker needs this section\.$"):
+    with pytest.raises(BadConfig, match=r"^\[sagemaker\] is missing: the target sagemaker needs this section; .* one\.$"):
         checked(document(), "sagemaker")
 
 
