@@ -47,6 +47,7 @@ class Settings:
     origins: tuple[str, ...] = field(default=())  # whose pages may ask the API from a browser
     root_path: str = ""  # that a load balancer serves it under, such as /sightline
     proxies: Proxies = 0  # whose word on the caller is believed
+    answer_bytes: int = 6_291_456  # of an answer of `serve`; a platform may pass less on
     release: str = ""  # a folder or .tar.gz that is served in place of the data folder; "": none
 
 
@@ -72,6 +73,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         "origins": _origins,
         "root_path": _root_path,
         "proxies": _proxies,
+        "answer_bytes": _whole(1_000_000, 6_291_456),
         "release": _text,
     }
     known = {PREFIX + name.upper(): name for name in readers}

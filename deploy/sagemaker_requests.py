@@ -12,6 +12,7 @@ from deploy.sections import Alarms, Sagemaker
 VARIANT = "AllTraffic"  # always this one: autoscaling and updates go by it
 DIMENSION = "sagemaker:variant:DesiredInstanceCount"
 DOWNLOAD_TIMEOUT_S = 1_800  # of the release onto an instance
+SERVERLESS_BYTES = "4000000"  # of an answer: 4 MB. Source: "Invoke a serverless endpoint"
 LONGEST_UPDATE_S = 28_800  # UpdateEndpoint, "MaximumExecutionTimeoutInSeconds"
 
 Request = dict[str, Any]
@@ -68,7 +69,11 @@ def container(wanted: Wanted) -> Request:
 
 def environment(wanted: Wanted) -> dict[str, str]:
     """Settings of docs/settings.md. What a release brings needs none."""
-    given = {"SIGHTLINE_MODEL": wanted.section.model, "SIGHTLINE_COLLECTION": wanted.section.collection}
+    given = {
+        "SIGHTLINE_MODEL": wanted.section.model,
+        "SIGHTLINE_COLLECTION": wanted.section.collection,
+        "SIGHTLINE_ANSWER_BYTES": SERVERLESS_BYTES if wanted.section.serverless_memory_mb else "",
+    }
     return {"SIGHTLINE_OFFLINE": "1", **{name: value for name, value in given.items() if value}}
 
 

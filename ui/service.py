@@ -37,7 +37,7 @@ class Limits:
         return self.body_bytes or self.image_bytes * 4 // 3 + JSON_BYTES
 
 
-def serve_limits(*, image_bytes: int, is_batch_transform: bool = False) -> Limits:
+def serve_limits(*, image_bytes: int, answer_bytes: int = BATCH_BYTES, is_batch_transform: bool = False) -> Limits:
     """SageMaker's: 6 MB each way and 60 s a request; a job of Batch Transform waits up to an hour for any answer.
 
     64 wait: about a second's work, so that more is refused at once and tried elsewhere.
@@ -45,9 +45,9 @@ def serve_limits(*, image_bytes: int, is_batch_transform: bool = False) -> Limit
     if is_batch_transform:
         batch = BatchLimits(lines=50_000, hits=1_000_000, within_s=TRANSFORM_S)
         return Limits(image_bytes, body_bytes=BATCH_BYTES, deadline_s=TRANSFORM_S, waiting=64, batch=batch)
-    batch = BatchLimits(within_s=45.0, answer_bytes=BATCH_BYTES)
+    batch = BatchLimits(within_s=45.0, answer_bytes=answer_bytes)
     return Limits(
-        image_bytes, body_bytes=BATCH_BYTES, answer_bytes=BATCH_BYTES, deadline_s=50.0, waiting=64, batch=batch
+        image_bytes, body_bytes=BATCH_BYTES, answer_bytes=answer_bytes, deadline_s=50.0, waiting=64, batch=batch
     )
 
 

@@ -81,7 +81,11 @@ def run_serve(
         open_port(settings.host, SERVE_PORT if settings.port is None else settings.port) as listener,
         closing(join(settings, write=False)) as workspace,
     ):
-        limits = serve_limits(image_bytes=settings.max_image_mb * 2**20, is_batch_transform=settings.batch_transform)
+        limits = serve_limits(
+            image_bytes=settings.max_image_mb * 2**20,
+            answer_bytes=settings.answer_bytes,
+            is_batch_transform=settings.batch_transform,
+        )
         access, when_ready = Access(host=settings.host), workspace.decoder.start
         events = events_of(settings, open_place)
         service = _service(settings, workspace, access, limits=limits, when_ready=when_ready, events=events)

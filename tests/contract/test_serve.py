@@ -27,6 +27,7 @@ from search.types import Embeddings
 from search.workspace import Workspace
 from tests.contract.served import open_workspace, picture
 from tests.fakes import FakeEncoder
+from tests.processes import served
 from tests.stored import wait_until
 from ui.access import Access
 from ui.batches import ERROR_BYTES, BatchLimits
@@ -279,6 +280,26 @@ def test_a_real_time_endpoint_passes_6_mb_on_and_a_job_any_number() -> None:
     assert (limits.answer_bytes, limits.batch.answer_bytes) == (6_291_456, 6_291_456)
     job = serve_limits(image_bytes=2**20, is_batch_transform=True)
     assert (job.answer_bytes, job.batch.answer_bytes) == (None, None)
+
+
+def test_a_serverless_endpoint_passes_less_on_and_a_job_asks_nothing_of_it() -> None:
+    limits = serve_limits(image_bytes=2**20, answer_bytes=4_000_000)
+    assert (limits.answer_bytes, limits.batch.answer_bytes, limits.body_bytes) == (4_000_000, 4_000_000, 6_291_456)
+    job = serve_limits(image_bytes=2**20, answer_bytes=4_000_000, is_batch_transform=True)
+    assert (job.answer_bytes, job.batch.answer_bytes) == (None, None)
+
+
+def test_answers_keep_within_what_is_set(tmp_path: Path) -> None:
+    three = b"\n".join([b'{"query": "a pig", "top_k": 1000}'] * 3)  # of .43 MB each
+    with served(tmp_path, SIGHTLINE_ANSWER_BYTES="1000000") as address:
+        connection = HTTPConnection(address, timeout=60)
+        connection.request("POST", "/invocations", three, LINES)
+        came = connection.getresponse().read()
+        connection.close()
+    told = [json.loads(line) for line in came.splitlines()]
+    assert ["hits" in one for one in told] == [True, True, False]
+    assert told[2]["error"]["code"] == "bad_query"
+    assert "more than 1,000,000 bytes" in told[2]["error"]["message"]
 
 
 def test_the_texts_of_a_batch_are_encoded_together(tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ def test_each_variable_lands_in_its_field() -> None:
             "SIGHTLINE_ORIGINS": "https://a.example, http://localhost:3000",
             "SIGHTLINE_ROOT_PATH": "/sightline/",
             "SIGHTLINE_PROXIES": "10.0.0.0/16 2001:db8::/32",
+            "SIGHTLINE_ANSWER_BYTES": "4000000",
         }
     ) == Settings(
         data_dir=Path("/srv/data"),
@@ -68,6 +69,7 @@ def test_each_variable_lands_in_its_field() -> None:
         origins=("https://a.example", "http://localhost:3000"),
         root_path="/sightline",
         proxies=(ip_network("10.0.0.0/16"), ip_network("2001:db8::/32")),
+        answer_bytes=4_000_000,
     )
     assert read_settings({"SIGHTLINE_RELEASE": "/srv/photos.tar.gz"}) == Settings(release="/srv/photos.tar.gz")
 
@@ -102,6 +104,7 @@ def test_what_lets_people_in_is_not_printed() -> None:
         ("SIGHTLINE_ROOT_PATH", "/a/../b", "a path such as /sightline"),
         ("SIGHTLINE_PROXIES", "10.0.0.1/8", "networks such as 10.0.0.0/16"),
         ("SIGHTLINE_PROXIES", "11", "a whole number from 0 to 10"),
+        ("SIGHTLINE_ANSWER_BYTES", "6291457", "a whole number from 1,000,000 to 6,291,456"),
         ("SIGHTLINE_COPY", "copies", "s3://bucket/prefix or an absolute folder"),
         ("SIGHTLINE_COPY", "s3://Not_A_Bucket/x", "s3://bucket/prefix or an absolute folder"),
         ("SIGHTLINE_SOURCES", "photos", "absolute folders"),

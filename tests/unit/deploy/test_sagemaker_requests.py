@@ -56,7 +56,8 @@ def test_an_archive_is_unpacked_by_sagemaker_and_no_release_is_none() -> None:
 
 def test_each_variable_that_is_set_is_a_setting() -> None:
     known = {PREFIX + name.upper() for name in Settings.__dataclass_fields__}
-    assert set(requests.environment(WANTED)) <= known
+    for wanted in (WANTED, with_section(serverless_memory_mb=4096)):
+        assert set(requests.environment(wanted)) <= known
 
 
 def test_the_configuration_says_how_long_a_start_may_take() -> None:
@@ -87,6 +88,11 @@ def test_a_serverless_configuration_has_memory_in_place_of_instances() -> None:
         "ServerlessConfig": {"MemorySizeInMB": 4096, "MaxConcurrency": 7},
     }
     assert requests.update(wanted) == {"EndpointName": "sightline", "EndpointConfigName": wanted.config}
+
+
+def test_a_serverless_container_is_told_what_its_platform_passes_on() -> None:
+    assert requests.environment(with_section(serverless_memory_mb=4096))["SIGHTLINE_ANSWER_BYTES"] == "4000000"
+    assert "SIGHTLINE_ANSWER_BYTES" not in requests.environment(WANTED)
 
 
 def test_equal_content_has_one_name_and_other_content_another() -> None:
