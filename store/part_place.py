@@ -7,7 +7,7 @@ from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 
-from search.errors import ReleaseDamaged, SourceError, StorageError
+from search.errors import ReleaseDamaged, SourceError
 from search.types import Release
 from store.release import MANIFEST, build_release, parse_manifest, read_manifest
 from store.s3 import PUT_BYTES, S3, Address, connect, is_address, parse_address
@@ -23,7 +23,7 @@ class PartPlace:
 
     at: str  # a path, or an address
     open_s3: Callable[[], S3]
-    most_bytes: int  # of an object
+    at_once_bytes: int  # of an object: a larger one is sent in pieces
 
     @property
     def key(self) -> str:
@@ -67,21 +67,21 @@ class PartPlace:
         packed = work / f"{name}{_PACKED}"
         packed.unlink(missing_ok=True)  # of a process that was killed while it sent it
         build_release(packed, name=name, model=model, files={}, snapshot=snapshot, told=told)
-        if (size_bytes := packed.stat().st_size) > self.most_bytes:
-            raise StorageError(
-                f"{packed} has {size_bytes:,} bytes, and an object that is sent at once has up to {self.most_bytes:,}: "
-                f"copy it to {self.at} by another tool, or make more parts."
-            )
         with packed.open("rb") as file:
-            self.open_s3().put(parse_address(self.at), file, new=True)
+            if packed.stat().st_size > self.at_once_bytes:
+                self.open_s3().put_in_pieces(parse_address(self.at), file)
+            else:
+                self.open_s3().put(parse_address(self.at), file, new=True)
 
 
-def part_place(out: str, name: str, *, open_s3: Callable[[], S3] = connect, most_bytes: int = PUT_BYTES) -> PartPlace:
+def part_place(
+    out: str, name: str, *, open_s3: Callable[[], S3] = connect, at_once_bytes: int = PUT_BYTES
+) -> PartPlace:
     """Of the part of that name in a folder or bucket. Raises: SourceError for an address or a folder that is none."""
     if not out:  # would be the folder that one is in
         raise SourceError("--out is empty: name the folder or address that parts are to be kept in.")
     at = str(parse_address(out).below(f"{name}{_PACKED}")) if is_address(out) else str(Path(out).expanduser() / name)
-    return PartPlace(at, open_s3, most_bytes)
+    return PartPlace(at, open_s3, at_once_bytes)
 
 
 def _made(path: Path) -> Path:

@@ -7,7 +7,7 @@ The one file of the store that imports boto3. Where S3 is, and who asks, is said
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -27,6 +27,7 @@ from search.errors import (
 SCHEME = "s3://"
 CONNECTIONS = 32
 PUT_BYTES = 5 * 2**30  # S3's limit for an object that is sent in one request
+PIECE_BYTES = 64 * 2**20  # of which an object has up to 10,000
 _CHUNK_BYTES = 2**20
 _RESUMED = 5  # times that a body that broke off is taken up again without a byte of progress
 _CONNECT_S, _READ_S = 5, 30
@@ -145,6 +146,35 @@ class S3:
         with _errors(address, "PutObject"):
             told = self._client.put_object(Bucket=address.bucket, Key=address.key, Body=data, **condition)
         return str(told["ETag"])
+
+    def put_in_pieces(self, address: Address, file: BinaryIO, *, piece_bytes: int = PIECE_BYTES) -> None:
+        """They become an object all at once, at the end, and only where there is none by then.
+
+        What was sent of one that comes to no end is taken away, unless the process is killed or may not
+        (s3:AbortMultipartUpload): that is for a rule of the bucket. Raises: StorageConflict, StorageError.
+        """
+        upload = {"Bucket": address.bucket, "Key": address.key}
+        checked = {"ChecksumAlgorithm": "CRC32"}
+        with _errors(address, "PutObject"):
+            upload["UploadId"] = self._client.create_multipart_upload(**upload, **checked)["UploadId"]
+        try:
+            self._send_pieces(address, upload, checked, file, piece_bytes)
+        except BaseException:
+            with suppress(StorageError), _errors(address, "AbortMultipartUpload"):
+                self._client.abort_multipart_upload(**upload)
+            raise
+
+    def _send_pieces(
+        self, address: Address, upload: dict[str, str], checked: dict[str, str], file: BinaryIO, piece_bytes: int
+    ) -> None:
+        sent: list[dict[str, Any]] = []
+        with _errors(address, "PutObject"):
+            while piece := file.read(piece_bytes):
+                number = len(sent) + 1
+                told = self._client.upload_part(**upload, **checked, PartNumber=number, Body=piece)
+                known = {name: told[name] for name in ("ETag", "ChecksumCRC32") if name in told}
+                sent.append({"PartNumber": number, **known})
+            self._client.complete_multipart_upload(**upload, MultipartUpload={"Parts": sent}, IfNoneMatch="*")
 
     def _opened(self, address: Address, *, most_bytes: int) -> tuple[Stored, Iterator[bytes]]:
         with _errors(address, "GetObject"):

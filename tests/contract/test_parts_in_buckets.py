@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from app import join
-from search.errors import ReleaseDamaged, SourceError, StorageError, StorageNotFound, StorageUnreachable
+from search.errors import ReleaseDamaged, SourceError, StorageNotFound, StorageUnreachable
 from search.share import Share
 from settings import Settings
 from store.part_place import part_place
@@ -163,16 +163,35 @@ def test_a_process_that_is_faster_made_the_part(
     assert [operation for operation, _ in counted.asked].count("put_object") == 2
 
 
-def test_a_part_that_is_too_large_for_an_object_is_kept_here(
-    bucket: tuple[S3, Counted], images: Path, tmp_path: Path
+def test_a_part_that_is_too_large_for_one_request_is_sent_in_pieces(
+    bucket: tuple[S3, Counted], images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(StorageError) as refused:
-        make(images, bucket[0], tmp_path, most_bytes=1_000)
-    packed = works(tmp_path)[0] / f"{NAME}.tar.gz"
-    assert str(refused.value) == (
-        f"{packed} has {packed.stat().st_size:,} bytes, and an object that is sent at once has up to 1,000: copy it to "
-        f"{OUT}/{NAME}.tar.gz by another tool, or make more parts."
-    )
+    s3, counted = bucket
+    make(images, s3, tmp_path, at_once_bytes=1_000)
+    at = f"{OUT}/{NAME}.tar.gz"
+    assert capsys.readouterr().out == f"{at}: {COUNT} images, 1 unusable.\n"
+    assert "put_object" not in dict(counted.asked)
+    assert dict(counted.asked)["complete_multipart_upload"] == KEY
+    assert works(tmp_path) == []
+    make(images, s3, tmp_path, at_once_bytes=1_000)
+    assert capsys.readouterr().out == f"{at} is there already.\n"
+
+
+def test_a_part_in_pieces_takes_no_faster_one_s_place(
+    bucket: tuple[S3, Counted], images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    s3, counted = bucket
+
+    def overtaken(out: str, name: str) -> Overtaken:
+        place = part_place(out, name, open_s3=lambda: s3, at_once_bytes=1_000)
+        return Overtaken(place, lambda: make(images, s3, tmp_path / "faster"))
+
+    stores = replace(STORES, part_place=overtaken)
+    make_part(Settings(data_dir=tmp_path), join, stores, [str(images)], Share(1, 1), OUT, model="pocket")
+    at = f"{OUT}/{NAME}.tar.gz"
+    assert capsys.readouterr().out.splitlines() == [f"{at}: {COUNT} images, 1 unusable.", f"{at} is there already."]
+    assert [operation for operation, _ in counted.asked].count("put_object") == 1
+    assert dict(counted.asked)["abort_multipart_upload"] == KEY
 
 
 def test_a_bucket_that_is_missing_is_said_before_anything_is_embedded(

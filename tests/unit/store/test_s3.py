@@ -243,3 +243,56 @@ def test_what_is_missing_is_said(bucket: S3) -> None:
         bucket.find(ADDRESS)
     with pytest.raises(StorageNotFound, match='no bucket "nowhere"'):
         list(bucket.list(Address("nowhere")))
+
+
+PIECE_BYTES = 5 * 2**20  # the least that S3 takes but of the last one
+LARGE = b"a" * PIECE_BYTES + b"b" * 1_000
+
+
+def test_a_large_object_is_sent_in_pieces_and_is_there_as_a_whole(bucket: S3) -> None:
+    bucket.put_in_pieces(ADDRESS, io.BytesIO(LARGE), piece_bytes=PIECE_BYTES)
+    assert bucket.read(ADDRESS, most_bytes=2 * len(LARGE))[1] == LARGE
+    assert unfinished(bucket) == []
+
+
+def test_pieces_take_no_other_object_s_place_and_are_taken_away(bucket: S3) -> None:
+    bucket.put(ADDRESS, b"first")
+    with pytest.raises(StorageConflict):
+        bucket.put_in_pieces(ADDRESS, io.BytesIO(LARGE), piece_bytes=PIECE_BYTES)
+    assert bucket.read(ADDRESS, most_bytes=10)[1] == b"first"
+    assert unfinished(bucket) == []
+
+
+def test_pieces_that_break_off_are_taken_away(bucket: S3) -> None:
+    class BreaksOff(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            if self.tell():
+                raise ReadTimeoutError(endpoint_url="https://s3")
+            return super().read(size)
+
+    with pytest.raises(StorageUnreachable):
+        bucket.put_in_pieces(ADDRESS, BreaksOff(LARGE), piece_bytes=PIECE_BYTES)
+    assert unfinished(bucket) == []
+    with pytest.raises(StorageNotFound):
+        bucket.find(ADDRESS)
+
+
+def test_the_end_of_pieces_has_the_condition_and_their_checksums(client: Any, stub: Stubber) -> None:
+    at = {"Bucket": "photos", "Key": "a/boat.jpg"}
+    upload = {**at, "UploadId": "u1"}
+    stub.add_response("create_multipart_upload", {"UploadId": "u1"}, {**at, "ChecksumAlgorithm": "CRC32"})
+    parts = []
+    for number, body in ((1, b"abc"), (2, b"d")):
+        told = {"ETag": f'"e{number}"', "ChecksumCRC32": f"c{number}"}
+        stub.add_response(
+            "upload_part", told, {**upload, "PartNumber": number, "Body": body, "ChecksumAlgorithm": "CRC32"}
+        )
+        parts.append({"PartNumber": number, **told})
+    ended = {**upload, "MultipartUpload": {"Parts": parts}, "IfNoneMatch": "*"}
+    stub.add_response("complete_multipart_upload", {"ETag": '"e"'}, ended)
+    S3(client).put_in_pieces(ADDRESS, io.BytesIO(b"abcd"), piece_bytes=3)
+
+
+def unfinished(bucket: S3) -> list[str]:
+    found = bucket._client.list_multipart_uploads(Bucket="photos").get("Uploads", ())
+    return [upload["Key"] for upload in found]
