@@ -1,4 +1,4 @@
-"""Runs indexing jobs one after another and remembers them across restarts; how anything is opened is passed in."""
+"""Indexing jobs one after another, remembered across restarts; how anything is opened is passed in."""
 
 import logging
 import secrets
@@ -14,8 +14,8 @@ from typing import Any
 from search.engine import SearchEngine
 from search.errors import CollectionNotFound, JobNotFound, ReadOnly, SearchError, SourceError
 from search.images.decoder import Decoder
-from search.indexing import Report, index
-from search.job import Job, JobSpec, State, load, make_folder, save
+from search.job import Job, JobSpec, load, make_folder, save
+from search.job_run import run_job
 from search.progress import Progress
 from search.types import Collection, Source
 
@@ -23,8 +23,6 @@ log = logging.getLogger(__name__)
 
 MOST_ATTEMPTS = 3  # of a job during which the process died: it may be the job that kills it
 MOST_FINISHED = 50
-MOST_GONE = 1_000
-MOST_FAILURES = 100  # told with a job; the collection lists all
 
 
 class Jobs:
@@ -168,7 +166,7 @@ class Jobs:
                 job = self._keep(
                     replace(job, state="running", started_at=_now(), attempts=job.attempts + 1, progress=None)
                 )
-            outcome = self._outcome(job, stop)
+            outcome = self._run(job, stop)
             with self._changed:
                 del self._stop[job.id]
                 job = self._job(job.id)
@@ -195,72 +193,22 @@ class Jobs:
             except SearchError as error:
                 log.warning("uploads=untidy reason=%r", str(error))
 
-    def _outcome(self, job: Job, stop: threading.Event) -> dict[str, Any]:
-        """What changes in the job by running it."""
-        try:
-            report = self._run(job, stop)
-        except SearchError as error:
-            if self._is_deleted(job.spec.collection):
-                log.info("job=%s state=cancelled collection=deleted", job.id)
-                said = f"The collection {job.spec.collection!r} was deleted."
-                return {"state": "cancelled", "error": said, "error_code": CollectionNotFound.code}
-            log.warning("job=%s state=failed code=%s reason=%r", job.id, error.code, str(error))
-            return {"state": "failed", "error": str(error), "error_code": error.code}
-        except Exception:
-            log.exception("job=%s state=failed", job.id)
-            return {"state": "failed", "error": "A defect stopped it; the log says more.", "error_code": "error"}
-        state: State = "cancelled" if report.cancelled else "done"
-        log.info(
-            "job=%s state=%s indexed=%d unchanged=%d moved=%d failed=%d gone=%d removed=%d seconds=%.1f",
-            *(job.id, state, report.indexed, report.unchanged, report.moved, len(report.failures)),
-            *(len(report.gone), report.removed, report.seconds),
-        )
-        gone = report.gone[:MOST_GONE]
-        failures = report.failures[:MOST_FAILURES]
-        return {
-            "state": state,
-            "gone": gone,
-            "gone_count": len(report.gone),
-            "removed": report.removed,
-            "failures": failures,
-        }
-
-    def _is_deleted(self, collection: str) -> bool:
-        try:
-            self._open_collection(collection)
-        except CollectionNotFound:
-            return True
-        except SearchError:
-            return False
-        return False
-
-    def _run(self, job: Job, stop: threading.Event) -> Report:
-        engine = self._open_engine(job.spec.collection)
-        report = Report()
-        before: Progress | None = None
+    def _run(self, job: Job, stop: threading.Event) -> dict[str, Any]:
+        """What changes in the job by being run."""
 
         def tell(progress: Progress) -> None:
-            nonlocal before
-            told = progress if before is None else _sum(before, progress)
             with self._changed:
-                self._jobs[job.id] = replace(self._jobs[job.id], progress=told)
+                self._jobs[job.id] = replace(self._jobs[job.id], progress=progress)
 
-        for source in self._open_sources(job.spec, engine.collection):
-            report = report.plus(
-                index(
-                    engine.collection,
-                    engine.encoder,
-                    self._decoder,
-                    source,
-                    progress=tell,
-                    cancelled=stop.is_set,
-                    prune=job.spec.prune,
-                )
-            )
-            before = self.get(job.id).progress
-            if report.cancelled:
-                break
-        return report
+        return run_job(
+            job,
+            open_collection=self._open_collection,
+            open_engine=self._open_engine,
+            open_sources=self._open_sources,
+            decoder=self._decoder,
+            cancelled=stop.is_set,
+            progress=tell,
+        )
 
     def _job(self, id: str) -> Job:
         if id not in self._jobs:
@@ -301,19 +249,6 @@ class Jobs:
 def _is_over(job: Job) -> bool:
     """Whether it can't be taken up again."""
     return job.state == "done" or job.error_code == CollectionNotFound.code
-
-
-def _sum(before: Progress, now: Progress) -> Progress:
-    """Of a job's sources so far; rate and remaining time are those of the one that runs."""
-    return replace(
-        now,
-        total=before.total + now.total,
-        done=before.done + now.done,
-        indexed=before.indexed + now.indexed,
-        unchanged=before.unchanged + now.unchanged,
-        moved=before.moved + now.moved,
-        failed=before.failed + now.failed,
-    )
 
 
 def _now() -> str:

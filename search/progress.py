@@ -1,12 +1,12 @@
 """How far an indexing run is: its counts, rate and remaining time, told now and then; it does none of the work."""
 
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
 from search.errors import SearchError
+from search.pace import Pace
 from search.types import Failure, SourceFile
 
 _TOLD_EVERY_S = 0.25
@@ -43,7 +43,7 @@ class Tally:
     moved: int = 0
     failures: list[Failure] = field(default_factory=list)
     _told_at: float = 0.0
-    _lately: deque[tuple[float, int]] = field(default_factory=deque)
+    _pace: Pace = field(default_factory=lambda: Pace(over_s=_RATE_OVER_S))
 
     @property
     def done(self) -> int:
@@ -63,7 +63,7 @@ class Tally:
     def enter(self, phase: Phase) -> None:
         self.phase = phase
         if phase == "indexing":
-            self._lately.clear()  # what was looked at says nothing about the speed to come
+            self._pace = Pace(over_s=_RATE_OVER_S)  # what was looked at says nothing about the speed to come
         self._tell(time.monotonic())
 
     def report(self) -> None:
@@ -74,11 +74,7 @@ class Tally:
 
     def _tell(self, now: float) -> None:
         self._told_at = now
-        self._lately.append((now, self.done))
-        while len(self._lately) > 2 and now - self._lately[0][0] > _RATE_OVER_S:
-            self._lately.popleft()
-        since, done_then = self._lately[0]
-        rate = (self.done - done_then) / (now - since) if now > since else 0.0
+        rate = self._pace.rate(self.done)
         remaining = 0.0 if self.phase == "done" else None
         if self.phase == "indexing" and rate > 0:
             remaining = (self.total - self.done) / rate

@@ -15,7 +15,8 @@ from search.engine import SearchEngine
 from search.errors import CollectionNotFound, DiskFull, JobNotFound, ReadOnly, SourceError
 from search.images.decoder import Decoder
 from search.job import Job, JobSpec
-from search.jobs import MOST_FAILURES, Jobs
+from search.job_run import MOST_FAILURES
+from search.jobs import Jobs
 from search.kept_images import KeptImages
 from search.types import Collection, Failure, SentArchive, Source, SourceFile, Upload
 from store.library import LocalLibrary
