@@ -119,7 +119,7 @@ class Makings:
         with self._lock:
             others = [other for other in self._all.values() if other.model == model and not other.is_finished]
         if self._models is not None and not others:
-            self._models.cancel(model)
+            self._models.downloads.cancel(model)
 
     def _check_running(self, collection: str) -> None:
         """Raises: CollectionExists, Busy."""
@@ -167,7 +167,7 @@ class Makings:
     def _downloaded(self, making: Making, turn: object) -> bool:
         """Waits for it."""
         assert self._models is not None
-        download = self._models.wait_for(making.model)
+        download = self._models.downloads.wait_for(making.model)
         if download.state == "done":
             return True
         self._change(

@@ -22,7 +22,8 @@ from search.jobs import Jobs
 from search.kept_images import KeptImage, KeptImages
 from search.loaded import Encoders, Loading
 from search.makings import Makings
-from search.models import Download, Models, ModelState
+from search.model_downloads import Download
+from search.models import Models, ModelState
 from search.reports import Reports
 from search.speeds import Speeds
 from search.types import Collection, CollectionInfo, Encoder, Library, Observer, Scalar
@@ -237,11 +238,11 @@ class Workspace:
 
     def downloads(self) -> list[Download]:
         """Newest first."""
-        return self._named.downloads() if self._named else []
+        return self._named.downloads.list() if self._named else []
 
     def cancel_fetch(self, name: str) -> Download:
         """Soon; what came is kept, and the next fetch goes on from there. Raises: ModelNotFound."""
-        return self._fetching.cancel(name)
+        return self._fetching.downloads.cancel(name)
 
     def remove_model(self, name: str) -> Removed:
         """Of those that were fetched. Raises: ModelInUse, ModelNotFound, ModelDamaged, Busy."""
@@ -281,6 +282,6 @@ class Workspace:
         if self.evaluations is not None:
             self.evaluations.close()
         if self._named is not None:
-            self._named.close()
+            self._named.downloads.close()
         self.decoder.close()
         self.library.close()

@@ -13,7 +13,8 @@ from settings import Settings
 from ui.terminal import live_line, plain, span, told
 
 if TYPE_CHECKING:
-    from search.models import Download, Models, ModelState
+    from search.model_downloads import Download
+    from search.models import Models, ModelState
     from search.types import Holder
     from ui.start import Join
 
@@ -116,9 +117,9 @@ def _follow(models: "Models", download: "Download") -> int:
                 show(progress_line(download))
                 time.sleep(_TOLD_EVERY_S)
             except KeyboardInterrupt:
-                models.cancel(download.name)
-                models.wait()
-            download = models.download(download.name)
+                models.downloads.cancel(download.name)
+                models.downloads.wait()
+            download = models.downloads.get(download.name)
     if download.state == "failed":
         raise Failed(download.error_code, download.error)
     if download.state == "cancelled":

@@ -56,7 +56,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
             yield Served(client, server, models, workspace, tmp_path / "models", commit, total)
         workspace.close()
         server.release.set()
-        models.wait()
+        models.downloads.wait()
 
 
 def test_asking_shows_the_size_and_fetches_nothing(served: Served) -> None:
@@ -88,7 +88,7 @@ def test_a_download_is_accepted_followed_and_then_listed(served: Served) -> None
     busy = served.client.post("/api/models", json={"model": "onnx:a/b", "download": True})
     assert (busy.status_code, busy.json()["error"]["code"]) == (429, "busy")
     served.hub.release.set()
-    served.models.wait()
+    served.models.downloads.wait()
     listed = served.client.get("/api/models").json()
     assert [(model["name"], model["state"]) for model in listed["models"]] == [("fake", "unknown"), (NAME, "ready")]
     assert (listed["models"][0]["title"], listed["downloads"][0]["state"]) == ("Fake", "done")
@@ -100,7 +100,7 @@ def test_a_download_is_cancelled(served: Served) -> None:
     assert served.hub.holding.wait(20)
     assert served.client.delete("/api/models", params={"model": NAME}).status_code == 200
     served.hub.release.set()
-    served.models.wait()
+    served.models.downloads.wait()
     (download,) = served.client.get("/api/models").json()["downloads"]
     assert (download["state"], download["error_code"]) == ("cancelled", "cancelled")
 

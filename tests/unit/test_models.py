@@ -59,7 +59,7 @@ def test_what_was_shown_is_what_is_fetched(server: HubServer, models: Models, tm
     (tmp_path / "immich-app-small" / "config.json").write_text("{}")
     server.add_folder("immich-app/small", tmp_path / "immich-app-small")
     models.fetch(NAME)
-    models.wait()
+    models.downloads.wait()
     assert (models.state(NAME).state, models.state(NAME).revision) == ("ready", commit)
 
 
@@ -94,8 +94,8 @@ def test_a_fetch_runs_in_the_background_and_ends_ready(server: HubServer, models
     with pytest.raises(Busy, match=f'"{NAME}" is being downloaded'):
         models.fetch("onnx:immich-app/other")
     server.release.set()
-    models.wait()
-    (ended,) = models.downloads()
+    models.downloads.wait()
+    (ended,) = models.downloads.list()
     assert (ended.state, ended.done_bytes, ended.remaining_s) == ("done", size, 0.0)
     where = server.endpoint.removeprefix("http://")
     assert models.here() == [ModelState(NAME, "ready", size, 0, commit, where)]
@@ -106,17 +106,17 @@ def test_a_cancelled_fetch_is_half_here(server: HubServer, models: Models, tmp_p
     server.held = {DATA: 2_500_000}
     models.fetch(NAME)
     assert server.holding.wait(20)
-    models.cancel(NAME)
+    models.downloads.cancel(NAME)
     server.release.set()
-    models.wait()
-    assert models.download(NAME).state == "cancelled"
+    models.downloads.wait()
+    assert models.downloads.get(NAME).state == "cancelled"
     (here,) = models.here()
     assert (here.state, here.total_bytes) == ("needs_download", size)
     assert here.missing_bytes is not None
     assert 0 < here.missing_bytes < size
     assert models.look_up(NAME) == here
     models.fetch(NAME)
-    models.wait()
+    models.downloads.wait()
     assert models.state(NAME).state == "ready"
 
 
@@ -127,27 +127,27 @@ def test_a_download_that_is_still_being_stopped_is_not_taken_for_a_new_one(serve
     server.held = {DATA: 100_000}
     first = models.fetch(NAME)
     assert server.holding.wait(20)
-    models.cancel(NAME)
+    models.downloads.cancel(NAME)
     with pytest.raises(Busy, match="is still being stopped"):
         models.fetch(NAME)
     server.release.set()
-    assert (first.state, models.wait_for(NAME).state) == ("running", "cancelled")
+    assert (first.state, models.downloads.wait_for(NAME).state) == ("running", "cancelled")
     models.fetch(NAME)
-    assert models.wait_for(NAME).state == "done"
+    assert models.downloads.wait_for(NAME).state == "done"
 
 
 def test_a_failed_fetch_says_why(server: HubServer, models: Models, tmp_path: Path) -> None:
     publish(server, tmp_path)
     server.statuses = {"config.json": [500] * 20}
     models.fetch(NAME)
-    models.wait()
-    failed = models.download(NAME)
+    models.downloads.wait()
+    failed = models.downloads.get(NAME)
     assert (failed.state, failed.error_code) == ("failed", "hub_unreachable")
     assert failed.error.startswith(f'"{NAME}": "immich-app/small" at 127.0.0.1:')
 
 
 def test_what_is_not_fetched_from_anywhere_is_refused(models: Models) -> None:
-    for ask in (models.fetch, models.cancel):
+    for ask in (models.fetch, models.downloads.cancel):
         with pytest.raises(ModelNotFound):
             ask("pocket")
 
@@ -156,7 +156,7 @@ def test_offline_a_fetch_is_refused_at_once(tmp_path: Path) -> None:
     models = Models(tmp_path / "models", bundled=tmp_path, hub=Hub(offline=True, cache_dir=tmp_path / "cache"))
     with pytest.raises(HubUnreachable, match="SIGHTLINE_OFFLINE"):
         models.fetch(NAME)
-    assert models.downloads() == []
+    assert models.downloads.list() == []
     assert not any(thread.name == "fetch" for thread in threading.enumerate())
 
 

@@ -30,7 +30,7 @@ def fetched(server: HubServer, data: Path, *names: str, cache: Path) -> Hub:
     models = Models(data / "models", bundled=data, hub=hub)
     for name in names:
         models.fetch(name)
-        assert models.wait_for(name).state == "done"
+        assert models.downloads.wait_for(name).state == "done"
     return hub
 
 
