@@ -7,24 +7,24 @@ import json
 import logging
 import sqlite3
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from search.errors import ReadOnly, StoreUnavailable
+from search.errors import ReadOnly
 from search.types import Embedding, Embeddings, Failure, Record, Scalar, Where
 from store.database import Mode, connect, copy, one, run, sqlite_errors
 from store.filters import Sql, storable, where_sql
+from store.readers import Readers
+from store.record_row import COLUMNS, from_row, to_row
 from store.vectors import checksum, pack, unpack
 
 log = logging.getLogger(__name__)
 
-_RECORD = "id, uri, content_hash, size_bytes, width, height, mtime_ns, taken_at, added_at, caption, metadata"
 _LISTED = "IN (SELECT value FROM json_each(?))"
 _PAGE = 1000
 MOST_FIELDS, MOST_VALUES = 100, 50  # shown for the filter
@@ -62,49 +62,21 @@ class Catalog:
 
     def __init__(self, path: Path, *, mode: Mode, dim: int) -> None:
         self._path, self._mode, self._dim = path, mode, dim
-        self._idle: deque[sqlite3.Connection] = deque()
-        self._closed = False
+        self._readers = Readers(path, mode=mode)
         self._writing = threading.RLock()
         self.moment = threading.Lock()
         with sqlite_errors():
-            self._writer = connect(self._path, mode=self._mode) if mode == "write" else None
-        with self._reader() as connection:
+            self._writer = connect(path, mode=mode) if mode == "write" else None
+        with self._readers.lend() as connection:
             self.count: int = one(connection, "SELECT count(*) FROM records")
         self.sequence: int = self.state("sequence")
         self.watermark: int = self.state("watermark")
 
-    @contextmanager
-    def _reader(self) -> Iterator[sqlite3.Connection]:
-        with sqlite_errors():
-            try:
-                connection = self._idle.pop()
-            except IndexError:
-                self._refuse_if_closed()
-                connection = connect(self._path, mode=self._mode)
-            try:
-                yield connection
-            finally:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                self._idle.append(connection)
-                if self._closed:
-                    self._close_idle()
-
-    def _refuse_if_closed(self) -> None:
-        if self._closed:
-            raise StoreUnavailable("The collection was closed or deleted meanwhile.")
-
     def close(self) -> None:
-        self._closed = True
-        self._close_idle()
+        self._readers.close()
         with self._writing:
             if self._writer is not None:
                 self._writer.close()
-
-    def _close_idle(self) -> None:
-        with suppress(IndexError):
-            while True:
-                self._idle.pop().close()
 
     # Writing
 
@@ -120,7 +92,7 @@ class Catalog:
         change, connection = Change(), self._writer
         assert connection is not None
         with self._writing, sqlite_errors():
-            self._refuse_if_closed()
+            self._readers.refuse_if_closed()
             connection.execute("BEGIN IMMEDIATE")
             try:
                 act(connection, change)
@@ -145,7 +117,7 @@ class Catalog:
     def put(
         self, records: Sequence[Record], packed: Sequence[bytes], *, committed: Callable[[Change], None] | None = None
     ) -> Change:
-        rows = [_row(record) for record in records]
+        rows = [to_row(record) for record in records]
 
         def act(connection: sqlite3.Connection, change: Change) -> None:
             hashes = set[str]()
@@ -156,7 +128,7 @@ class Catalog:
                 _delete(connection, old, change, hashes)
                 seq = _next(connection)
                 marks = ", ".join("?" * len(row))
-                connection.execute(f"INSERT INTO records (seq, {_RECORD}) VALUES (?, {marks})", (seq, *row))
+                connection.execute(f"INSERT INTO records (seq, {COLUMNS}) VALUES (?, {marks})", (seq, *row))
                 connection.execute("INSERT INTO embeddings VALUES (?, ?, ?)", (seq, data, checksum(record.id, data)))
                 change.made.append(seq)
             change.orphans = _orphans(connection, hashes)
@@ -177,36 +149,36 @@ class Catalog:
     # Reading
 
     def records(self, ids: Sequence[str]) -> dict[str, Record]:
-        sql = f"SELECT {_RECORD} FROM records WHERE id {_LISTED}"
+        sql = f"SELECT {COLUMNS} FROM records WHERE id {_LISTED}"
         return {record.id: record for record in self._records(sql, [json.dumps(list(ids))])}
 
     def page(self, *, offset: int, count: int, where: Where) -> list[Record]:
         test, values = where_sql(where)
         order = "ORDER BY added_at DESC, seq DESC LIMIT ? OFFSET ?"
-        return self._records(f"SELECT {_RECORD} FROM records WHERE {test} {order}", [*values, count, offset])
+        return self._records(f"SELECT {COLUMNS} FROM records WHERE {test} {order}", [*values, count, offset])
 
     def known(self, source: str) -> Iterator[Record]:
         """Page by page: a reader that takes its time holds nothing."""
         after, end = f"{source}/", f"{source}0"  # 0 follows / in Unicode
-        sql = f"SELECT {_RECORD} FROM records WHERE uri > ? AND uri < ? ORDER BY uri LIMIT {_PAGE}"
+        sql = f"SELECT {COLUMNS} FROM records WHERE uri > ? AND uri < ? ORDER BY uri LIMIT {_PAGE}"
         while found := self._records(sql, [after, end]):
             yield from found
             after = found[-1].uri
 
     def _records(self, sql: str, values: Sequence[Scalar]) -> list[Record]:
-        with self._reader() as connection:
-            return [_record(row) for row in connection.execute(sql, values)]
+        with self._readers.lend() as connection:
+            return [from_row(row) for row in connection.execute(sql, values)]
 
     def matching(self, where: Where) -> int:
         test, values = where_sql(where)
-        with self._reader() as connection:
+        with self._readers.lend() as connection:
             found: int = one(connection, f"SELECT count(*) FROM records WHERE {test}", values)
         return found
 
     @contextmanager
     def pinned(self) -> Iterator[Callable[[Sql], list[int]]]:
         """A function that finds the sequence numbers of matching rows as they are now, however late it is called."""
-        with self._reader() as connection:
+        with self._readers.lend() as connection:
             connection.execute("BEGIN")
             connection.execute("SELECT value FROM state").fetchone()  # the read takes the snapshot, not BEGIN
 
@@ -224,12 +196,12 @@ class Catalog:
         return {found[0].content_hash: found for found in self._embedded("content_hash", hashes)}
 
     def _embedded(self, column: Literal["id", "content_hash"], values: Sequence[str]) -> list[tuple[Record, Embedding]]:
-        sql = f"SELECT {_RECORD}, packed, checksum FROM records JOIN embeddings USING (seq) WHERE {column} {_LISTED}"
-        with self._reader() as connection:
+        sql = f"SELECT {COLUMNS}, packed, checksum FROM records JOIN embeddings USING (seq) WHERE {column} {_LISTED}"
+        with self._readers.lend() as connection:
             rows = connection.execute(sql, (json.dumps(list(values)),)).fetchall()
         sound = [row for row in rows if self._sound(row[0], row[-2], row[-1])]
         embeddings = unpack([row[-2] for row in sound], dim=self._dim)
-        return [(_record(row[:-2]), embedding) for row, embedding in zip(sound, embeddings, strict=True)]
+        return [(from_row(row[:-2]), embedding) for row, embedding in zip(sound, embeddings, strict=True)]
 
     def _sound(self, id: str, packed: bytes, kept: int) -> bool:
         return len(packed) == 2 * self._dim and checksum(id, packed) == kept
@@ -238,7 +210,7 @@ class Catalog:
         """Every embedding, in the order of their sequence numbers; damaged ones are left out and counted."""
         seqs, ids = list[int](), list[str]()
         sql = "SELECT seq, id, packed, checksum FROM records JOIN embeddings USING (seq) ORDER BY seq"
-        with self._reader() as connection:
+        with self._readers.lend() as connection:
             connection.execute("BEGIN")
             count: int = one(connection, "SELECT count(*) FROM records")
             array = np.empty((count + count // 4, self._dim), np.float32)  # room, so that the next put copies nothing
@@ -256,7 +228,7 @@ class Catalog:
     def has_field(self, name: str) -> bool:
         """Whether a record has it in its metadata; looks no further than the first that has."""
         sql = "SELECT EXISTS (SELECT 1 FROM records, json_each(records.metadata) WHERE key = ?)"
-        with self._reader() as connection:
+        with self._readers.lend() as connection:
             return bool(one(connection, sql, [storable(name)]))
 
     def fields(self) -> dict[str, list[Scalar]]:
@@ -264,7 +236,7 @@ class Catalog:
         sql = """SELECT key, value, type, count(*) FROM records, json_each(records.metadata)
                  GROUP BY key, type, value ORDER BY count(*) DESC, key, value"""
         found: dict[str, list[Scalar]] = {}
-        with self._reader() as connection:
+        with self._readers.lend() as connection:
             for name, value, kind, _ in connection.execute(sql):
                 if name in found or len(found) < MOST_FIELDS:
                     values = found.setdefault(name, [])
@@ -274,7 +246,7 @@ class Catalog:
 
     def hashes(self) -> list[str]:
         """The content hashes of all records, each once."""
-        with self._reader() as connection:
+        with self._readers.lend() as connection:
             found = connection.execute("SELECT DISTINCT content_hash FROM records ORDER BY content_hash")
             return [hash for (hash,) in found]
 
@@ -283,7 +255,7 @@ class Catalog:
         copy(self._path, into, mode=self._mode)
 
     def state(self, name: str) -> Any:
-        with self._reader() as connection:
+        with self._readers.lend() as connection:
             return one(connection, "SELECT value FROM state WHERE name = ?", [name])
 
     # Sources and failures
@@ -292,7 +264,7 @@ class Catalog:
         self.write(lambda connection, _: run(connection, "INSERT OR REPLACE INTO sources VALUES (?, ?)", name, root))
 
     def sources(self) -> dict[str, bytes | None]:
-        with self._reader() as connection:
+        with self._readers.lend() as connection:
             return dict(connection.execute("SELECT name, root FROM sources ORDER BY name"))
 
     def set_failures(self, source: str, failures: Sequence[Failure]) -> None:
@@ -304,7 +276,7 @@ class Catalog:
         self.write(act)
 
     def failures(self) -> list[Failure]:
-        with self._reader() as connection:
+        with self._readers.lend() as connection:
             return [Failure(*row) for row in connection.execute("SELECT uri, code, message FROM failures")]
 
     # What Chroma holds
@@ -312,7 +284,7 @@ class Catalog:
     def pending(self, *, most: int) -> Pending:
         """The next changes after the watermark, in their order."""
         after = self.watermark
-        with self._reader() as connection:
+        with self._readers.lend() as connection:
             connection.execute("BEGIN")
             made = connection.execute(
                 "SELECT seq, id, packed, checksum FROM records JOIN embeddings USING (seq)"
@@ -349,7 +321,7 @@ class Catalog:
 
     def indexed_count(self) -> int:
         """How many rows Chroma must have if it holds exactly everything up to the watermark."""
-        with self._reader() as connection:
+        with self._readers.lend() as connection:
             connection.execute("BEGIN")
             live: int = one(connection, "SELECT count(*) FROM embeddings WHERE seq <= ?", [self.watermark])
             sql = "SELECT count(*) FROM removals WHERE seq > ?1 AND gone <= ?1"
@@ -373,25 +345,3 @@ def _delete(connection: sqlite3.Connection, old: Iterable[tuple[int, str]], chan
 def _orphans(connection: sqlite3.Connection, hashes: set[str]) -> list[str]:
     sql = f"SELECT content_hash FROM records WHERE content_hash {_LISTED}"
     return sorted(hashes.difference(hash for (hash,) in connection.execute(sql, (json.dumps(list(hashes)),))))
-
-
-def _row(record: Record) -> tuple[object, ...]:
-    if storable(record.uri) != record.uri:
-        raise ValueError(f"The uri of the record {record.id!r} holds what no file name should: {record.uri!r}.")
-    try:
-        metadata = {storable(key): storable(v) if isinstance(v, str) else v for key, v in record.metadata.items()}
-        packed = json.dumps(metadata, allow_nan=False, ensure_ascii=False)
-    except ValueError as error:
-        raise ValueError(f"The record {record.id!r} can't be stored: {error}.") from error
-    return (
-        record.id, record.uri, record.content_hash, record.size_bytes, record.width, record.height, record.mtime_ns,
-        record.taken_at, record.added_at, storable(record.caption), packed,
-    )  # fmt: skip
-
-
-def _record(row: Sequence[Any]) -> Record:
-    try:
-        values = [*row[:-1], json.loads(row[-1])]
-    except (ValueError, RecursionError) as error:
-        raise StoreUnavailable("The collection's catalog has a record with damaged metadata.") from error
-    return Record(*values)
