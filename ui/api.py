@@ -20,6 +20,7 @@ from ui.api_errors import ERROR_ANSWERS
 from ui.bodies import content_type, openapi_body, read_body, read_json
 from ui.docs_page import docs_html
 from ui.exchange import batch_reply, metrics_response, query_body, ready_response, reply_response, workers_for
+from ui.picture_urls import thumb_url
 from ui.service import Service, service_of
 
 FOR_GOOD = "private, max-age=31536000, immutable"  # the address names the content
@@ -72,12 +73,12 @@ async def metrics(request: Request) -> Response:
 async def search(request: Request) -> Response:
     service = service_of(request)
     body = await query_body(request, service)
-    thumb_url = partial(_thumb_url, service.front.root_path)
+    address = partial(_thumb_url, service.front.root_path)
     if body.type == api_query.LINES_TYPE:
-        reply = await batch_reply(request, service, body, read=api_query.read_search, thumb_url=thumb_url)
+        reply = await batch_reply(request, service, body, read=api_query.read_search, thumb_url=address)
     else:
         workers = workers_for(service, body)
-        reply = await workers.run(api_query.search, service.workspace, body, thumb_url=thumb_url)
+        reply = await workers.run(api_query.search, service.workspace, body, thumb_url=address)
     return reply_response(request, reply)
 
 
@@ -150,7 +151,7 @@ def methods_at(routes: Sequence[BaseRoute], scope: Scope) -> list[str]:
 
 
 def _thumb_url(root_path: str, collection: str, record: Record) -> str:
-    return root_path + api_query.thumb_url(collection, record)
+    return f"{root_path}/{thumb_url(collection, record)}"
 
 
 def _collection(service: Service, name: str | None) -> Collection:

@@ -1,22 +1,21 @@
 """What goes in and out of a search over HTTP: bodies to queries, answers to JSON or CSV; shared by `ui` and `serve`."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from urllib.parse import quote
 
 import numpy as np
 
-from search.embedder import Embedder
 from search.errors import BadQuery, EmptyQuery
 from search.query import parse_request
 from search.shipped_item import TYPE as ITEM_TYPE
 from search.shipped_item import ship_item
-from search.types import Answer, Hit, Part, Query, Record
+from search.types import Answer, Hit, Part, Query
 from search.workspace import Workspace
 from ui.api_errors import UnsupportedType
 from ui.bodies import parse_json
 from ui.downloads import Row, csv_text
+from ui.picture_urls import ThumbUrl, no_thumb_url
 from ui.telemetry import Work
 
 IMAGE_TYPES = tuple(f"image/{kind}" for kind in ("jpeg", "png", "webp", "gif", "bmp", "tiff", "avif", "heic", "heif"))
@@ -24,8 +23,6 @@ LINES_TYPE = "application/jsonlines"
 QUERY_TYPES = ("application/json", LINES_TYPE, "text/plain", *IMAGE_TYPES)
 MAX_EMBED_TEXTS = 256
 MAX_EMBED_IMAGES = 64
-
-ThumbUrl = Callable[[str, Record], str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +77,10 @@ def search(workspace: Workspace, body: Body, *, thumb_url: ThumbUrl) -> Reply:
     """Raises: NotJson, UnsupportedType, BadQuery, BadImage, CollectionError, ModelError."""
     if body.type == "application/json":
         wish = read_search(parse_json(body.data))
-        return answered(workspace, wish, thumb_url=thumb_url, wants_csv=body.wants_csv)
+        return reply_to(workspace, wish, thumb_url=thumb_url, wants_csv=body.wants_csv)
     settings = {name: _number(value) for name, value in body.params.items()}
     wish = SearchWish(collection_name(settings.get("collection")), _bare_query(body, settings))
-    return answered(workspace, wish, thumb_url=thumb_url, wants_csv=body.wants_csv)
+    return reply_to(workspace, wish, thumb_url=thumb_url, wants_csv=body.wants_csv)
 
 
 def invoke(workspace: Workspace, body: Body) -> Reply:
@@ -95,7 +92,7 @@ def invoke(workspace: Workspace, body: Body) -> Reply:
     request = parse_json(body.data)
     if "describe" in request:
         return describe(workspace, _alone(request, "describe", '{"describe": {}}'))
-    return answered(workspace, read_invocation(request), thumb_url=no_thumb_url, wants_csv=body.wants_csv)
+    return reply_to(workspace, read_invocation(request), thumb_url=no_thumb_url, wants_csv=body.wants_csv)
 
 
 def item(workspace: Workspace, body: Body) -> Reply:
@@ -109,7 +106,7 @@ def item(workspace: Workspace, body: Body) -> Reply:
 
 def embed(workspace: Workspace, request: Mapping[str, object]) -> Reply:
     """Raises: BadQuery, BadImage, CollectionError, ModelError."""
-    return answered(workspace, read_embed(request), thumb_url=no_thumb_url)
+    return reply_to(workspace, read_embed(request), thumb_url=no_thumb_url)
 
 
 def read_invocation(request: Mapping[str, object]) -> SearchWish | EmbedWish:
@@ -136,19 +133,21 @@ def read_embed(request: Mapping[str, object]) -> EmbedWish:
     return EmbedWish(collection_name(request.get("collection")), texts, images)
 
 
-def answered(
+def reply_to(
     workspace: Workspace, wish: SearchWish | EmbedWish, *, thumb_url: ThumbUrl, wants_csv: bool = False
 ) -> Reply:
     """Raises: BadQuery, BadImage, CollectionError, ModelError."""
-    texts = tuple(wish.texts)
     if isinstance(wish, EmbedWish):
-        embedder = workspace.embedder(wish.collection)
-        work = Work(collection=wish.collection or workspace.default, model=embedder.encoder.name, texts=texts)
-        return _json_reply(_embeddings(embedder, wish.texts, wish.images), work)
+        return _embeddings_reply(workspace, wish)
     engine = workspace.engine(wish.collection)
-    collection, model = engine.collection.info.name, engine.encoder.name
     answer = engine.search(wish.query)
-    work = Work(collection=collection, model=model, texts=texts, steps_ms=answer.took_ms, weak=answer.weak)
+    work = Work(
+        collection=answer.collection,
+        model=engine.encoder.name,
+        texts=tuple(wish.texts),
+        steps_ms=answer.took_ms,
+        weak=answer.weak,
+    )
     if wants_csv:
         return Reply(csv_text(hit_rows(answer.hits)).encode(), "text/csv", work)
     return _json_reply(answer_json(answer, thumb_url=thumb_url), work)
@@ -179,19 +178,6 @@ def answer_json(answer: Answer, *, thumb_url: ThumbUrl) -> dict[str, object]:
 
 def hit_rows(hits: Sequence[Hit]) -> list[Row]:
     return [Row(rank=hit.rank, score=hit.score, record=hit.record) for hit in hits]
-
-
-def thumb_url(collection: str, record: Record) -> str:
-    """Where `ui` serves a record's thumbnail; it changes with the picture, so that browsers can keep it for good."""
-    return f"/thumb/{quote(record.id)}?collection={quote(collection)}&v={record.content_hash[:12]}"
-
-
-def image_url(collection: str, record: Record, *, px: int = 1600) -> str:
-    return f"/image/{quote(record.id)}?px={px}&collection={quote(collection)}&v={record.content_hash[:12]}"
-
-
-def no_thumb_url(collection: str, record: Record) -> None:
-    """For `serve`, which has no address for thumbnails."""
 
 
 def collection_name(value: object) -> str | None:
@@ -226,12 +212,17 @@ def _literal(request: Mapping[str, object], name: str, *, most: int) -> tuple[Pa
     return tuple(part for entry in entries for part in parse_request({"query": [{kind: entry}]}).parts)
 
 
-def _embeddings(embedder: Embedder, texts: Sequence[str], images: Sequence[bytes]) -> dict[str, object]:
-    return {
-        "embeddings": {"texts": embedder.embed_texts(texts).tolist(), "images": embedder.embed_images(images).tolist()},
-        "model": embedder.encoder.name,
-        "fingerprint": embedder.encoder.fingerprint,
+def _embeddings_reply(workspace: Workspace, wish: EmbedWish) -> Reply:
+    embedder = workspace.embedder(wish.collection)
+    encoder = embedder.encoder
+    texts, images = embedder.embed_texts(wish.texts), embedder.embed_images(wish.images)
+    told = {
+        "embeddings": {"texts": texts.tolist(), "images": images.tolist()},
+        "model": encoder.name,
+        "fingerprint": encoder.fingerprint,
     }
+    work = Work(collection=wish.collection or workspace.default, model=encoder.name, texts=tuple(wish.texts))
+    return _json_reply(told, work)
 
 
 def _hit_json(hit: Hit, thumb: str | None) -> dict[str, object]:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from search.errors import BadQuery, SearchError, TimedOut
 from search.workspace import Workspace
-from ui.api_query import LINES_TYPE, EmbedWish, Reply, SearchWish, ThumbUrl, answered
+from ui.api_query import LINES_TYPE, EmbedWish, Reply, SearchWish, reply_to
 from ui.bodies import parse_json
+from ui.picture_urls import ThumbUrl
 from ui.telemetry import Work
 
 BATCH_BYTES = 6_291_456  # what a real-time endpoint takes. Source: docs/decisions/0009-batches-and-overload.md
@@ -101,7 +102,7 @@ def _answer(workspace: Workspace, wish: Wish | SearchError, thumb_url: ThumbUrl)
     if isinstance(wish, SearchError):
         return wish
     try:
-        return answered(workspace, wish, thumb_url=thumb_url)
+        return reply_to(workspace, wish, thumb_url=thumb_url)
     except SearchError as error:
         return error
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from search.engine import Contribution
 from search.types import Query, Record
-from ui.api_query import image_url
 from ui.grid import tile, title_of
+from ui.picture_urls import image_url
 
 DETAIL_PX = 1600
 
@@ -13,7 +13,7 @@ DETAIL_PX = 1600
 def facts(collection: str, record: Record) -> dict[str, object]:
     return {
         **tile(collection, record),
-        "image": image_url(collection, record, px=DETAIL_PX).removeprefix("/"),
+        "image": image_url(collection, record, px=DETAIL_PX),
         "size_bytes": record.size_bytes,
         "taken_at": record.taken_at,
         "added_at": record.added_at,

@@ -5,9 +5,10 @@ from starlette.responses import JSONResponse, Response
 
 from search import shipped_item
 from ui.api_errors import NotReady
-from ui.api_query import IMAGE_TYPES, LINES_TYPE, QUERY_TYPES, Body, Reply, ThumbUrl, check_type
+from ui.api_query import IMAGE_TYPES, LINES_TYPE, QUERY_TYPES, Body, Reply, check_type
 from ui.batches import BATCH_BYTES, Read, answer_lines
 from ui.bodies import content_type, read_body
+from ui.picture_urls import ThumbUrl
 from ui.service import Service
 from ui.telemetry import note_work, request_id
 from ui.workers import Workers

@@ -1,7 +1,7 @@
 """What the grid shows of a hit or a record, as plain values for the browser; no markup."""
 
 from search.types import Hit, Record
-from ui.api_query import thumb_url
+from ui.picture_urls import thumb_url
 
 
 def tile(collection: str, record: Record) -> dict[str, object]:
@@ -12,7 +12,7 @@ def tile(collection: str, record: Record) -> dict[str, object]:
         "caption": record.caption,
         "width": record.width,
         "height": record.height,
-        "thumb": _relative(thumb_url(collection, record)),
+        "thumb": thumb_url(collection, record),
     }
 
 
@@ -33,8 +33,3 @@ def title_of(record: Record) -> str:
 def _name_of(record: Record) -> str:
     """Of its file; an upload's uri is only its hash."""
     return str(record.metadata.get("name") or record.uri.rpartition("/")[2])
-
-
-def _relative(address: str) -> str:
-    """The page may be served below a path of its own; its base address knows."""
-    return address.removeprefix("/")

@@ -77,7 +77,8 @@ def read_image(path: Path, max_bytes: int) -> bytes:
 
 
 def _as_json(answer: "Answer") -> str:
-    from ui.api_query import answer_json, no_thumb_url
+    from ui.api_query import answer_json
+    from ui.picture_urls import no_thumb_url
 
     return json.dumps(answer_json(answer, thumb_url=no_thumb_url), ensure_ascii=False, indent=2)
 

@@ -14,6 +14,7 @@ from ui import api_query
 from ui.api_errors import add_error_handlers
 from ui.arrivals import InTime
 from ui.exchange import batch_reply, metrics_response, query_body, ready_response, reply_response, workers_for
+from ui.picture_urls import no_thumb_url
 from ui.service import Service, service_of
 from ui.telemetry import Telemetry
 
@@ -59,8 +60,8 @@ async def invocations(request: Request) -> Response:
     service = service_of(request)
     body = await query_body(request, service)
     if body.type == api_query.LINES_TYPE:
-        read, thumb_url = api_query.read_invocation, api_query.no_thumb_url
-        reply = await batch_reply(request, service, body, read=read, thumb_url=thumb_url)
+        read = api_query.read_invocation
+        reply = await batch_reply(request, service, body, read=read, thumb_url=no_thumb_url)
     else:
         reply = await workers_for(service, body).run(api_query.invoke, service.workspace, body)
     check_size(reply, service.limits.answer_bytes)

@@ -4,8 +4,9 @@ from contextlib import closing
 from pathlib import Path
 
 from tests.contract.served import open_workspace
-from ui.api_query import no_thumb_url, read_search
+from ui.api_query import read_search
 from ui.batches import BatchLimits, answer_lines
+from ui.picture_urls import no_thumb_url
 
 
 def test_lines_that_are_not_reached_in_time_are_told_so_and_those_before_are_answered(tmp_path: Path) -> None:
