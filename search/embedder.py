@@ -3,7 +3,7 @@
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -37,27 +37,24 @@ class Embedder:
 
     def embed_images(self, images: Sequence[bytes]) -> Embeddings:
         """float32 (len(images), dim), in the order given. Raises: BadImage for the first that can't be used."""
-        keys = [f"image:{hashlib.sha256(data).hexdigest()}" for data in images]
-        found = {key: self.cached(key) for key in keys}
-        new = {
-            key: self.decode(data, name=f"Image {n}").pixels
-            for n, (key, data) in enumerate(zip(keys, images, strict=True), 1)
-            if found[key] is None
-        }
+        return self._embed_pictures({f"Image {n}": data for n, data in enumerate(images, 1)})
+
+    def embed_image(self, data: bytes, *, name: str) -> Embedding:
+        """Raises: BadImage."""
+        embedding: Embedding = self._embed_pictures({name: data})[0]
+        return embedding
+
+    def _embed_pictures(self, images: Mapping[str, bytes]) -> Embeddings:
+        """By what an error calls each."""
+        keys = {name: f"image:{hashlib.sha256(data).hexdigest()}" for name, data in images.items()}
+        found = {key: self.cached(key) for key in keys.values()}
+        new = {key: self.decode(images[name], name=name).pixels for name, key in keys.items() if found[key] is None}
         if new:
             for key, embedding in zip(new, self.encoder.encode_images(np.stack([*new.values()])), strict=True):
                 found[key] = self.remember(key, embedding)
-        return stacked([found[key] for key in keys], self.encoder.dim)
-
-    def embed_image(self, data: bytes, *, name: str) -> Embedding:
-        key = f"image:{hashlib.sha256(data).hexdigest()}"
-        embedding = self.cached(key)
-        if self.observer:
-            self.observer.encoded("image", new=int(embedding is None), cached=int(embedding is not None))
-        if embedding is None:
-            decoded = self.decode(data, name=name)
-            embedding = self.remember(key, self.encoder.encode_images(decoded.pixels[np.newaxis])[0])
-        return embedding
+        if self.observer and found:
+            self.observer.encoded("image", new=len(new), cached=len(found) - len(new))
+        return stacked([found[key] for key in keys.values()], self.encoder.dim)
 
     def decode(self, data: bytes, *, name: str) -> Decoded:
         return self._decoder.decode(data, preprocess=self.encoder.preprocess, name=name, deadline_s=QUERY_DEADLINE_S)

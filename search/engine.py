@@ -79,10 +79,13 @@ class SearchEngine:
         started = time.perf_counter()
         query = checked(query)
         check_fields(self.collection, query.where)
-        vector = to_vector(self._embed(query.parts), [part.weight for part in query.parts])
+        vector = self._vector(query.parts)
         encoded = time.perf_counter()
         with self._turns:
-            return self._answer(query, vector, started, encoded)
+            answer = self._answer(query, vector, started, encoded)
+        if self.embedder.observer:
+            self.embedder.observer.searched(answer, [part.text for part in query.parts if part.text is not None])
+        return answer
 
     def _answer(self, query: Query, vector: Embedding, started: float, encoded: float) -> Answer:
         """The two moments are of time.perf_counter()."""
@@ -92,19 +95,12 @@ class SearchEngine:
         best = [(id, score) for id, score in zip(found.ids, found.scores, strict=True) if id not in examples][:wanted]
         searched = time.perf_counter()
         background = self.collection.background()
-        shown = best[query.offset :]
-        records = self.collection.records([id for id, _ in shown])
-        shares = ranking.fits([score for _, score in shown], background, vector)
-        hits = [
-            Hit(id=id, score=score, rank=rank, record=records[id], fit=fit)
-            for rank, ((id, score), fit) in enumerate(zip(shown, shares, strict=True), start=query.offset + 1)
-            if id in records  # removed since it was found
-        ]
-        size = len(self.collection)
+        hits = self._hits(best[query.offset :], background, vector, first_rank=query.offset + 1)
         weak = bool(best) and _is_text(query) and best[0][1] < self._least_usual(background)
+        size = len(self.collection)
         ended = time.perf_counter()
         info = self.collection.info
-        answer = Answer(
+        return Answer(
             collection=info.name,
             model=info.model,
             fingerprint=info.fingerprint,
@@ -118,15 +114,21 @@ class SearchEngine:
             weak=weak,
             size=size,
         )
-        if self.embedder.observer:
-            asked = [part.text for part in query.parts if part.text is not None]
-            self.embedder.observer.searched(answer, asked)
-        return answer
+
+    def _hits(
+        self, best: Sequence[tuple[str, float]], background: Embeddings, vector: Embedding, *, first_rank: int
+    ) -> list[Hit]:
+        records = self.collection.records([id for id, _ in best])
+        fits = ranking.fits([score for _, score in best], background, vector)
+        return [
+            Hit(id=id, score=score, rank=rank, record=records[id], fit=fit)
+            for rank, ((id, score), fit) in enumerate(zip(best, fits, strict=True), start=first_rank)
+            if id in records  # removed since it was found
+        ]
 
     def vector(self, query: Query) -> Embedding:
         """What the query is compared with the images by. Raises: BadQuery, BadImage, ItemNotFound."""
-        query = checked(query)
-        return to_vector(self._embed(query.parts), [part.weight for part in query.parts])
+        return self._vector(checked(query).parts)
 
     def weak_below(self) -> float:
         """The score of a best hit below which words are told "nothing here fits well"."""
@@ -173,6 +175,9 @@ class SearchEngine:
                 self._ordinary = self.encoder.encode_texts(ranking.ORDINARY_WORDS)
             self._least = kept = (background, ranking.least_usual(self._ordinary, background))
         return kept[1]
+
+    def _vector(self, parts: Sequence[Part]) -> Embedding:
+        return to_vector(self._embed(parts), [part.weight for part in parts])
 
     def _embed(self, parts: Sequence[Part]) -> Embeddings:
         """(len(parts), dim)"""

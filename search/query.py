@@ -72,14 +72,8 @@ def parse_request(body: object) -> Query:
         raise BadQuery(
             f'"query" must be a text or a list of {{"text"}}, {{"image"}} or {{"id"}}, not {str(wish)[:40]!r}.'
         )
-    return checked(
-        Query(
-            parts=parts,
-            where=parse_where(body.get("where")),
-            top_k=_whole(body.get("top_k", 20), "top_k", least=1),
-            offset=_whole(body.get("offset", 0), "offset", least=0),
-        )
-    )
+    top_k, offset = parse_window(body)
+    return checked(Query(parts=parts, where=parse_where(body.get("where")), top_k=top_k, offset=offset))
 
 
 def checked(query: Query) -> Query:
@@ -89,13 +83,13 @@ def checked(query: Query) -> Query:
     _at_most(query.parts, MAX_PARTS, "parts")
     for part in query.parts:
         _check_part(part)
-    _whole(query.top_k, "top_k", least=1)
-    _whole(query.offset, "offset", least=0)
-    if query.offset + query.top_k > MAX_TOP_K:
-        raise BadQuery(
-            f'"offset" + "top_k" is {query.offset + query.top_k:,}; at most {MAX_TOP_K:,} hits can be asked for.'
-        )
+    _check_window(query.top_k, query.offset)
     return query
+
+
+def parse_window(body: Mapping[str, object]) -> tuple[int, int]:
+    """Reads "top_k" and "offset": how many of the hits, and how many come before those. Raises: BadQuery."""
+    return _check_window(body.get("top_k", 20), body.get("offset", 0))
 
 
 def parse_where(value: object) -> Where:
@@ -209,6 +203,13 @@ def _whole(value: object, name: str, *, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MAX_TOP_K:
         raise BadQuery(f'"{name}" must be a whole number from {least} to {MAX_TOP_K:,}, not {str(value)[:40]!r}.')
     return value
+
+
+def _check_window(top_k: object, offset: object) -> tuple[int, int]:
+    count, before = _whole(top_k, "top_k", least=1), _whole(offset, "offset", least=0)
+    if before + count > MAX_TOP_K:
+        raise BadQuery(f'"offset" + "top_k" is {before + count:,}; at most {MAX_TOP_K:,} hits can be asked for.')
+    return count, before
 
 
 def _known_fields(entry: Mapping[object, object], known: Sequence[str], what: str) -> None:

@@ -77,9 +77,7 @@ class StoredCollection:
 
     def search(self, vector: Embedding, *, top_k: int, where: Where = (), exact: bool = False) -> Found:
         """The rules are in docs/architecture.md, "How catalog and Chroma agree"."""
-        view = (
-            self._index.view() if self._index and not exact else None
-        )  # before the rows, so that it claims no newer ones
+        view = self._index.view() if self._index and not exact else None  # before the rows: it claims no newer ones
         rows, at = self._moment(where)
         among = rows.live_count if at is None else len(at)
         top_k = min(top_k, among)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from search.engine import check_fields
 from search.errors import BadQuery, CollectionNotFound, ItemNotFound, ModelNotDownloaded, SearchError
-from search.query import MAX_TOP_K, parse_request, parse_where
+from search.query import MAX_TOP_K, parse_where, parse_window
 from search.workspace import Workspace
 from ui.detail import facts, shares
 from ui.grid import hit_tile, tile
@@ -53,11 +53,7 @@ def find(workspace: Workspace, asked: Mapping[str, object]) -> Shown:
     engine = workspace.engine(_collection(asked))
     answer = engine.search(query)
     examples = engine.collection.records([part.id for part in query.parts if part.id is not None])
-    text, chips = shown_parts(query.parts, examples)
-    for chip in chips:
-        record = examples.get(str(chip.get("id")))
-        if record is not None:
-            chip["thumb"] = tile(answer.collection, record)["thumb"]
+    text, chips = shown_parts(answer.collection, query.parts, examples)
     matching = engine.collection.matching(query.where) if query.where else answer.size
     is_last = len(answer.hits) < query.top_k  # an example is no answer to itself, so there may be fewer than match
     return {
@@ -78,14 +74,12 @@ def find(workspace: Workspace, asked: Mapping[str, object]) -> Shown:
 def browse(workspace: Workspace, asked: Mapping[str, object]) -> Shown:
     """The newest images, where nothing is searched for."""
     collection = workspace.open(_collection(asked))
-    window = parse_request(
-        {"query": "anything", **{name: asked[name] for name in ("top_k", "offset") if name in asked}}
-    )
+    top_k, offset = parse_window(asked)
     where = parse_where(asked.get("where"))
     check_fields(collection, where)
     matching = collection.matching(where)
     name = collection.info.name
-    records = collection.page(offset=window.offset, count=window.top_k, where=where)
+    records = collection.page(offset=offset, count=top_k, where=where)
     return {
         "collection": name,
         "hits": [tile(name, record) for record in records],

@@ -6,6 +6,7 @@ from search.errors import BadQuery
 from search.query import MINUS_WEIGHT, parse_request, parse_text
 from search.types import Part, Query, Record
 from ui.grid import title_of
+from ui.picture_urls import thumb_url
 
 EXAMPLES = 6
 LONGEST_EXAMPLE = 44  # characters: fits a phone's width
@@ -26,10 +27,12 @@ def read_query(asked: Mapping[str, object]) -> Query:
     return parse_request({"query": [*typed, *map(_part, parts)], **wanted})
 
 
-def shown_parts(parts: Sequence[Part], examples: Mapping[str, Record]) -> tuple[str, list[dict[str, object]]]:
+def shown_parts(
+    collection: str, parts: Sequence[Part], examples: Mapping[str, Record]
+) -> tuple[str, list[dict[str, object]]]:
     """The words that stay in the box, and the chips beside them: what is subtracted always becomes a chip."""
     words = next((part for part in parts if part.text is not None and part.weight > 0), None)
-    chips = [_chip(part, examples) for part in parts if part is not words]
+    chips = [_chip(collection, part, examples) for part in parts if part is not words]
     return (words.text or "" if words else ""), chips
 
 
@@ -59,11 +62,13 @@ def _part(sent: object) -> dict[str, object]:
     return {**given, "weight": MINUS_WEIGHT if sent.get("minus") is True else 1.0}
 
 
-def _chip(part: Part, examples: Mapping[str, Record]) -> dict[str, object]:
+def _chip(collection: str, part: Part, examples: Mapping[str, Record]) -> dict[str, object]:
     minus = part.weight < 0
     if part.text is not None:
         return {"text": part.text, "minus": minus}
     if part.id is not None:
         record = examples.get(part.id)
-        return {"id": part.id, "minus": minus, "label": title_of(record) if record else ""}
+        if record is None:
+            return {"id": part.id, "minus": minus, "label": ""}
+        return {"id": part.id, "minus": minus, "label": title_of(record), "thumb": thumb_url(collection, record)}
     return {"image_hash": part.image_hash, "minus": minus}

@@ -4,6 +4,8 @@ from search.errors import BadQuery, EmptyQuery, UnknownField
 from search.types import Condition, Part, Record
 from ui.query_box import example_queries, literal, read_query, shown_parts
 
+X1_THUMB = "thumb/x1?collection=mine&v=000000000000"
+
 
 def record(caption: str, id: str = "a") -> Record:
     return Record(id=id, uri=f"s/{id}.png", content_hash="0" * 64, size_bytes=1, width=1, height=1, caption=caption)
@@ -51,19 +53,19 @@ def test_what_the_browser_sends_is_checked(asked: dict[str, object], error: type
 
 def test_the_first_wish_stays_in_the_box_and_the_rest_are_chips() -> None:
     parts = (Part(text="boat"), Part(text="people", weight=-0.25), Part(id="x1"), Part(id="gone", weight=-0.25))
-    assert shown_parts(parts, {"x1": record("a pier", "x1")}) == (
+    assert shown_parts("mine", parts, {"x1": record("a pier", "x1")}) == (
         "boat",
         [
             {"text": "people", "minus": True},
-            {"id": "x1", "minus": False, "label": "a pier"},
+            {"id": "x1", "minus": False, "label": "a pier", "thumb": X1_THUMB},
             {"id": "gone", "minus": True, "label": ""},
         ],
     )
 
 
 def test_an_example_without_a_caption_is_called_as_its_file() -> None:
-    _, chips = shown_parts((Part(id="x1"),), {"x1": record("", "x1")})
-    assert chips == [{"id": "x1", "minus": False, "label": "x1.png"}]
+    _, chips = shown_parts("mine", (Part(id="x1"),), {"x1": record("", "x1")})
+    assert chips == [{"id": "x1", "minus": False, "label": "x1.png", "thumb": X1_THUMB}]
 
 
 def test_a_part_is_written_as_the_http_api_takes_it() -> None:
