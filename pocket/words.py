@@ -47,11 +47,6 @@ class Vocabulary:
     surfaces: dict[str, tuple[str, ...]]  # concept → words used in training, its own name first
     held_out: dict[str, tuple[str, ...]]  # concept → words never used in training
 
-    @property
-    def categories(self) -> tuple[str, ...]:
-        names = {thing.name for thing in self.things}
-        return tuple(concept for concept in self.members if concept not in names)
-
 
 def plural(word: str) -> str | None:
     """Returns the plural of a noun phrase's last word, None where the phrase has none."""

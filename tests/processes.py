@@ -14,6 +14,21 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 
+def run(*arguments: str, data_dir: Path, code: int = 0, **environment: str) -> str:
+    """`python app.py ARGUMENTS`, which ends with that code; what it said."""
+    done = subprocess.run(
+        [sys.executable, "app.py", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "SIGHTLINE_DATA_DIR": str(data_dir), **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
 @contextmanager
 def served_ui(data_dir: Path, *, log: Path | None = None, **environment: str) -> Iterator[str]:
     """`python app.py ui` on a free port; yields host:port once it answers. `log`: where its log goes."""

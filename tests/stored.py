@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from search.types import Collection, Embedding, Embeddings, Item, Record, Scalar
+from search.job import JobSpec
+from search.types import Collection, Embedding, Embeddings, Item, Record, Scalar, Source
 from store.batch_output import read_outputs
 from store.collection_folder import open_folder
 from store.library import LocalLibrary
@@ -30,6 +32,21 @@ STORES = Stores(
     read_outputs=read_outputs,
     open_place=open_place,
 )
+
+
+def sources_of(
+    library: LocalLibrary, data_dir: Path, *, max_bytes: int
+) -> Callable[[JobSpec, Collection], Sequence[Source]]:
+    """What a job names, as app.py opens it."""
+    return lambda spec, collection: open_sources(
+        spec.paths,
+        spec.uploads,
+        spec.archives,
+        known=collection.sources(),
+        uploads_dir=data_dir / "uploads",
+        keep=library.keep_upload,
+        max_bytes=max_bytes,
+    )
 
 
 def embeddings(count: int, *, seed: int = 0, dim: int = DIM) -> Embeddings:

@@ -30,8 +30,8 @@ from search.types import Collection, Encoder, Item, Record
 from search.workspace import Workspace
 from store.library import LocalLibrary
 from store.places import open_place
-from store.sources import open_sources
 from tests.fakes import FakeEncoder
+from tests.stored import sources_of
 from tests.unit.encoders.exports import write_export
 from ui.access import Access
 from ui.events import Events
@@ -108,15 +108,7 @@ def run(folder: Path, endpoint: str, users: str, under: str) -> None:
         folder / "data" / "jobs",
         open_collection=library.open,
         open_engine=workspace.engine,
-        open_sources=lambda spec, collection: open_sources(
-            spec.paths,
-            spec.uploads,
-            spec.archives,
-            known=collection.sources(),
-            uploads_dir=folder / "data" / "uploads",
-            keep=library.keep_upload,
-            max_bytes=50 * 2**20,
-        ),
+        open_sources=sources_of(library, folder / "data", max_bytes=50 * 2**20),
         decoder=workspace.decoder,
     )
     workspace.jobs.start()

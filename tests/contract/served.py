@@ -14,8 +14,8 @@ from search.models import Models
 from search.types import Encoder, Item, Record
 from search.workspace import Workspace
 from store.library import LocalLibrary
-from store.sources import open_sources
 from tests.fakes import FakeEncoder
+from tests.stored import sources_of
 
 COLOURS = {
     "red": (255, 0, 0),
@@ -54,15 +54,7 @@ def open_workspace(
             data_dir / "jobs",
             open_collection=library.open,
             open_engine=workspace.engine,
-            open_sources=lambda spec, collection: open_sources(
-                spec.paths,
-                spec.uploads,
-                spec.archives,
-                known=collection.sources(),
-                uploads_dir=data_dir / "uploads",
-                keep=library.keep_upload,
-                max_bytes=MAX_IMAGE_BYTES,
-            ),
+            open_sources=sources_of(library, data_dir, max_bytes=MAX_IMAGE_BYTES),
             decoder=decoder,
             tidy_uploads=library.tidy_uploads,
         )

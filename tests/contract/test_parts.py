@@ -1,9 +1,7 @@
 """Images embedded by several processes and joined are what one process would have made of them."""
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -20,27 +18,13 @@ from search.shipped_item import TYPE, read_item
 from search.types import Collection, Failure
 from settings import Settings
 from tests.contract.served import open_workspace, picture
-from tests.processes import ROOT
+from tests.processes import run
 from ui.access import Access
 from ui.readiness import Readiness, search_check
 from ui.serve import make_serve_app
 from ui.service import Limits, make_service
 
 COUNT = 24
-
-
-def run(*arguments: str, data_dir: Path, code: int = 0, **environment: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "app.py", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "SIGHTLINE_DATA_DIR": str(data_dir), **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout + done.stderr
 
 
 def drawn(folder: Path, count: int) -> Path:

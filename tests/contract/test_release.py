@@ -1,9 +1,7 @@
 """The bundled collection as a release: built and checked by the shell, served read-only by `ui` and `serve`."""
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +17,7 @@ from search.types import Item
 from settings import Settings
 from store.collection_folder import build_folder, open_folder
 from store.release import build_release, open_release
-from tests.processes import ROOT, served, served_ui
+from tests.processes import ROOT, run, served, served_ui
 from tests.runtime_server import aws_environment, sagemaker_runtime
 from tests.unit.encoders.exports import write_export
 from tests.unit.test_reports import report
@@ -28,20 +26,6 @@ from ui.readiness import Readiness, search_check
 from ui.serve import make_serve_app
 from ui.service import Limits, make_service
 from ui.start import with_release_at
-
-
-def run(*arguments: str, data_dir: Path, code: int = 0, **environment: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "app.py", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "SIGHTLINE_DATA_DIR": str(data_dir), **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == code, done.stderr
-    return done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")

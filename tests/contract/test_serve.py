@@ -326,7 +326,7 @@ def test_a_job_of_batch_transform_may_send_more_lines_and_wait_longer() -> None:
     assert (limits.batch.lines, limits.deadline_s, limits.query_bytes) == (50_000, 3_600, 6_291_456)
 
 
-def test_a_request_has_50_s_and_6_mb(client: TestClient) -> None:
+def test_a_request_has_50_s_and_6_mb() -> None:
     limits = serve_limits(image_bytes=50 * 2**20)
     assert (limits.deadline_s, limits.query_bytes) == (50, 6_291_456)
 
@@ -439,7 +439,7 @@ def held_by_searches(port: int) -> int:
     return int(found.group(1))
 
 
-def test_a_taken_port_is_named(tmp_path: Path) -> None:
+def test_a_taken_port_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         number = taken.getsockname()[1]
         with pytest.raises(PortTaken) as raised:

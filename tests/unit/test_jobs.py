@@ -20,9 +20,9 @@ from search.jobs import Jobs
 from search.kept_images import KeptImages
 from search.types import Collection, Failure, SentArchive, Source, SourceFile, Upload
 from store.library import LocalLibrary
-from store.sources import open_sources, read_file
+from store.sources import read_file
 from tests.fakes import FakeEncoder
-from tests.stored import wait_until
+from tests.stored import sources_of, wait_until
 
 MakeJobs = Callable[..., Jobs]
 
@@ -55,17 +55,7 @@ def pics(tmp_path: Path) -> Path:
 def make(tmp_path: Path, library: LocalLibrary, decoder: Decoder) -> Iterator[MakeJobs]:
     made: list[Jobs] = []
 
-    def sources(spec: JobSpec, collection: Collection) -> list[Source]:
-        uploads_dir = tmp_path / "data" / "uploads"
-        return open_sources(
-            spec.paths,
-            spec.uploads,
-            spec.archives,
-            known=collection.sources(),
-            uploads_dir=uploads_dir,
-            keep=library.keep_upload,
-            max_bytes=2**20,
-        )
+    sources = sources_of(library, tmp_path / "data", max_bytes=2**20)
 
     def make(
         open_sources: Callable[[JobSpec, Collection], Sequence[Source]] = sources,
@@ -408,7 +398,7 @@ def test_a_job_lists_the_unusable_files_of_its_own_run(make: MakeJobs, tmp_path:
     assert make().get(job.id) == job
 
 
-def test_no_path_of_the_machine_is_in_a_job_whose_folder_went(make: MakeJobs, tmp_path: Path, pics: Path) -> None:
+def test_no_path_of_the_machine_is_in_a_job_whose_folder_went(make: MakeJobs, pics: Path) -> None:
     jobs = make(started=False)
     job = jobs.submit(JobSpec("photos", (str(pics),)))
     shutil.rmtree(pics)

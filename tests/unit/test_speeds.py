@@ -63,7 +63,7 @@ def test_a_damaged_file_of_results_is_none(tmp_path: Path) -> None:
     assert Speeds(tmp_path, lambda name: ("", SPEED)).of("a") is None
 
 
-def test_texts_and_images_are_timed_within_the_seconds(tmp_path: Path) -> None:
+def test_texts_and_images_are_timed_within_the_seconds() -> None:
     now = [0.0]
 
     class Timed(FakeEncoder):

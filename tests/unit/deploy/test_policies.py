@@ -213,7 +213,7 @@ def test_a_policy_can_be_a_managed_one(policy: Path) -> None:
     assert len(text) <= 6_144  # characters but white space; docs.aws.amazon.com, "IAM and AWS STS quotas"
 
 
-def test_the_guides_command_makes_policies_of_another_deployment(tmp_path: Path) -> None:
+def test_the_guides_command_makes_policies_of_another_deployment() -> None:
     guide = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
     (sed,) = re.findall(r"sed -e '[^']+'", guide)
     for policy in POLICIES:

@@ -519,7 +519,7 @@ def test_a_listing_of_another_shape_is_one_sentence(
         plan(NAME, hub, tmp_path)
 
 
-def test_a_password_in_the_hubs_address_is_told_nobody(tmp_path: Path) -> None:
+def test_a_password_in_the_hubs_address_is_told_nobody() -> None:
     assert host_of(Hub(endpoint="https://me:secret@models.example:8443/hub")) == "models.example:8443"
 
 

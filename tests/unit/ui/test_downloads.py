@@ -1,7 +1,6 @@
 import csv
 import io
 import zipfile
-from pathlib import Path
 from typing import BinaryIO
 
 import pytest
@@ -100,7 +99,7 @@ def test_the_archive_holds_the_originals_and_says_what_it_leaves_out() -> None:
         }
 
 
-def test_the_archive_is_made_while_it_is_sent(tmp_path: Path) -> None:
+def test_the_archive_is_made_while_it_is_sent() -> None:
     chunks = zip_chunks(Originals({"a": bytes(10 * 2**20)}), [record("a")])  # type: ignore[arg-type]
     assert max(len(chunk) for chunk in chunks) < 2**20
 

@@ -53,7 +53,7 @@ def test_once_it_is_ready_what_waited_for_that_begins() -> None:
     readiness.close()
 
 
-def test_what_can_not_begin_does_not_stop_the_checks(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_can_not_begin_does_not_stop_the_checks() -> None:
     tried = threading.Event()
 
     def begin() -> None:
