@@ -29,7 +29,7 @@ def models(server: HubServer, tmp_path: Path) -> Iterator[Models]:
     hub = Hub(endpoint=server.endpoint, cache_dir=tmp_path / "cache", pause_s=0.001)
     made = Models(tmp_path / "models", bundled=write_export(tmp_path / "bundled"), hub=hub)
     yield made
-    made.close()
+    made.downloads.close()
     server.release.set()
     made.wait()
 
