@@ -19,9 +19,9 @@ from search.models import Models
 from search.speeds import Speeds
 from search.types import Encoder
 from search.workspace import Workspace
+from tests.contract.in_process import serve
 from tests.contract.served import open_workspace
 from tests.contract.test_encoders import cut_vit
-from tests.contract.test_http import serve
 from tests.hub_server import HubServer, serving
 from tests.unit.encoders.exports import write_export
 
