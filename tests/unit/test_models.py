@@ -31,7 +31,7 @@ def models(server: HubServer, tmp_path: Path) -> Iterator[Models]:
     yield made
     made.downloads.close()
     server.release.set()
-    made.wait()
+    made.downloads.wait()
 
 
 def publish(server: HubServer, tmp_path: Path, repo: str = "immich-app/small") -> tuple[str, int]:
