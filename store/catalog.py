@@ -78,8 +78,6 @@ class Catalog:
             if self._writer is not None:
                 self._writer.close()
 
-    # Writing
-
     def refuse_if_read_only(self) -> None:
         if self._writer is None:
             raise ReadOnly("This collection is read-only: create one of your own to change images.")
@@ -145,8 +143,6 @@ class Catalog:
             change.orphans = _orphans(connection, hashes)
 
         return self.write(act, committed=committed)
-
-    # Reading
 
     def records(self, ids: Sequence[str]) -> dict[str, Record]:
         sql = f"SELECT {COLUMNS} FROM records WHERE id {_LISTED}"
@@ -258,8 +254,6 @@ class Catalog:
         with self._readers.lend() as connection:
             return one(connection, "SELECT value FROM state WHERE name = ?", [name])
 
-    # Sources and failures
-
     def set_source(self, name: str, root: bytes | None) -> None:
         self.write(lambda connection, _: run(connection, "INSERT OR REPLACE INTO sources VALUES (?, ?)", name, root))
 
@@ -278,8 +272,6 @@ class Catalog:
     def failures(self) -> list[Failure]:
         with self._readers.lend() as connection:
             return [Failure(*row) for row in connection.execute("SELECT uri, code, message FROM failures")]
-
-    # What Chroma holds
 
     def pending(self, *, most: int) -> Pending:
         """The next changes after the watermark, in their order."""

@@ -73,8 +73,6 @@ class StoredCollection:
     def __len__(self) -> int:
         return self._catalog.count
 
-    # Finding
-
     def search(self, vector: Embedding, *, top_k: int, where: Where = (), exact: bool = False) -> Found:
         """The rules are in docs/architecture.md, "How catalog and Chroma agree"."""
         view = self._index.view() if self._index and not exact else None  # before the rows: it claims no newer ones
@@ -146,8 +144,6 @@ class StoredCollection:
                 self._rows = rows_of.loaded(loaded.embeddings, seqs=loaded.seqs, ids=loaded.ids)
             return self._rows
 
-    # Reading
-
     def records(self, ids: Sequence[str]) -> dict[str, Record]:
         return self._catalog.records(ids)
 
@@ -201,8 +197,6 @@ class StoredCollection:
         if root is None:
             raise SourceError(f"This collection came without its originals: {record.uri!r} is not here.")
         return files.open_original(root, record.uri.removeprefix(f"{source}/"))
-
-    # Changing
 
     def put(self, items: Sequence[Item]) -> None:
         if not items:
