@@ -26,13 +26,6 @@ class Turned(FakeEncoder):
         return super().encode_images(np.roll(pixels, 1, axis=3))
 
 
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[Decoder]:
-    decoder = Decoder(workers=1)
-    yield decoder
-    decoder.close()
-
-
 @pytest.fixture
 def collection(tmp_path: Path) -> Iterator[Collection]:
     library = LocalLibrary(tmp_path)

@@ -43,13 +43,6 @@ def item(id: str, encoder: FakeEncoder) -> Item:
     return Item(record, encoder.encode_images(colour)[0], picture(COLOURS[id]))
 
 
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[Decoder]:
-    decoder = Decoder(workers=1)
-    yield decoder
-    decoder.close()
-
-
 @pytest.fixture
 def engine(tmp_path: Path, decoder: Decoder) -> Iterator[SearchEngine]:
     encoder = FakeEncoder()
