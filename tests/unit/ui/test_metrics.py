@@ -1,3 +1,4 @@
+import base64
 import json
 import re
 from collections.abc import Iterator
@@ -90,6 +91,16 @@ def test_a_search_is_counted_with_its_steps_its_cache_and_its_weakness(
     assert value(found, "embeddings_total", kind="text", cache="hit") == 1
     assert value(found, "embeddings_total", kind="image", cache="miss") == 1
     assert value(found, "encode_batch_size_sum", kind="text") == 1
+
+
+def test_pictures_that_are_only_embedded_are_counted_too(client: TestClient) -> None:
+    pictures = [base64.b64encode(picture(colour)).decode() for colour in ("green", "blue", "green")]
+    client.post("/api/embed", json={"images": pictures[:1]})
+    client.post("/api/embed", json={"images": pictures})
+    found = samples(client)
+    assert value(found, "embeddings_total", kind="image", cache="miss") == 2
+    assert value(found, "embeddings_total", kind="image", cache="hit") == 1
+    assert value(found, "encode_batch_size_sum", kind="image") == 2
 
 
 def test_weak_answers_are_counted(workspace: Workspace) -> None:
