@@ -6,12 +6,13 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from deploy.clients import code_of, each, in_words
+from deploy.clients import BARRED, code_of, each, in_words
 
 STARTS = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS")
 MOST_CAUSES, MOST_TASKS = 4, 3
 # What AWS says (a pattern) → what to do. The first that fits is told.
 REMEDIES = (
+    *BARRED,
     (
         r"matching platform|exec format error",
         "The image is for another processor: build it with --platform linux/amd64, under a new tag.",

@@ -24,6 +24,24 @@ THROTTLED = (
     "SlowDown",
 )
 DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "NotAuthorized")
+# What bars an action whatever deploy/policies/ has, as AWS says it (a pattern) → what to do.
+BARRED = (
+    (
+        r"service control policy|resource control policy",
+        "The organisation's policy forbids it: ask who keeps that. Tags and a boundary, which it may demand, are [tags]"
+        " and [deploy] permissions_boundary.",
+    ),
+    (
+        r"explicit deny in an identity-based policy",
+        "A policy of whoever asked for it denies it: beside deploy/policies/boundary.json, [deploy]"
+        " permissions_boundary must be the ARN that stands in it.",
+    ),
+    (
+        r"permissions boundary",
+        "A permissions boundary leaves it out: ask who keeps that. [deploy] permissions_boundary bounds the roles that"
+        " are made.",
+    ),
+)
 EXPIRED = (
     "ExpiredToken",
     "ExpiredTokenException",
@@ -121,7 +139,9 @@ def in_words(error: Any) -> DeployError:
             " same command again, which goes on where this one stopped."
         )
     if code in DENIED:
-        return Refused(f"{operation} is not allowed: {said.rstrip('.')}. deploy/policies/ has what each target needs.")
+        bars = (what for pattern, what in BARRED if re.search(pattern, said))
+        what = next(bars, "deploy/policies/ has what each target needs.")
+        return Refused(f"{operation} is not allowed: {said.rstrip('.')}. {what}")
     if code in THROTTLED:
         return DeployError(f"AWS throttled {operation} {ATTEMPTS} times: run the same command again in a minute.")
     hint = " Another run is under way: run the same command again, which waits for it." if _is_busy(said) else ""

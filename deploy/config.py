@@ -237,6 +237,11 @@ def _check_network(ecs: Ecs) -> None:
     given = [key for key in ("vpc_id", "load_balancer_subnets", "task_subnets") if getattr(ecs, key)]
     if given and len(given) < 3:
         raise BadConfig(f"[ecs] {given[0]} is there: expected vpc_id, load_balancer_subnets and task_subnets, or none.")
+    if ecs.internal and not given:
+        raise BadConfig(
+            "[ecs] internal = true: expected vpc_id, load_balancer_subnets and task_subnets of a network that people"
+            " reach, because nobody reaches a new one from within."
+        )
     if given and len(set(ecs.load_balancer_subnets)) < 2:
         raise BadConfig("[ecs] load_balancer_subnets: expected at least two, in two availability zones.")
 

@@ -7,7 +7,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from deploy.causes import unread
-from deploy.clients import DENIED, EXPIRED, THROTTLED, code_of
+from deploy.clients import BARRED, DENIED, EXPIRED, THROTTLED, code_of
 from deploy.errors import DeployError, Refused, StackFailed, Unfinished
 from deploy.sagemaker_requests import (
     Request,
@@ -35,6 +35,7 @@ Wait = Callable[[float], None]
 
 # What FailureReason says (a pattern) → what to do. The first that fits is told.
 REMEDIES = (
+    *BARRED,
     (r"manifest media type",
      "SageMaker takes no OCI image: build it with --provenance=false --output type=docker, under a new tag."),
     (r"exec format error",

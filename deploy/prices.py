@@ -43,7 +43,7 @@ def of_ecs(config: Config) -> list[Item]:
     readers = ecs.mode == "readers"
     tasks = ecs.min_tasks if readers else 1
     each_task = f"{tasks} tasks" + (f" (up to {ecs.max_tasks})" if readers else "")
-    addresses = 2 + (0 if ecs.vpc_id else 1 if ecs.nat_gateway else tasks)
+    addresses = (0 if ecs.internal else 2) + (0 if ecs.vpc_id else 1 if ecs.nat_gateway else tasks)
     cpus, memory_gb, disk_gb = ecs.cpu / 1024, ecs.memory_mb / 1024, ecs.disk_gb - 20  # twenty come with a task
     balancer = {"productFamily": "Load Balancer-Application"}
     items = [
@@ -52,11 +52,13 @@ def of_ecs(config: Config) -> list[Item]:
         _fargate("disk", tasks * disk_gb, "GB-hours", f"{each_task} × {disk_gb} GB", r"EphemeralStorage-GB-Hours"),
         Item("Load balancer", HOURS, "hours", "one", "AWSELB", r"LoadBalancerUsage", balancer),
         _traffic(cost.load_balancer_units, balancer),
-        Item("Public addresses", addresses * HOURS, "hours", f"{addresses}", "AmazonVPC", r"PublicIPv4:InUseAddress"),
         _log(cost.log_gb),
         _alarms(12, "eight metrics of its template's, four of its scaling's") if readers else _alarms(8, "by metrics"),
         stored(cost.stored_gb),
     ]
+    if addresses:
+        in_use = r"PublicIPv4:InUseAddress"
+        items.append(Item("Public addresses", addresses * HOURS, "hours", f"{addresses}", "AmazonVPC", in_use))
     if ecs.nat_gateway and not ecs.vpc_id:
         nat = {"productFamily": "NAT Gateway"}
         items.append(Item("NAT gateway", HOURS, "hours", "one", "AmazonEC2", r"NatGateway-Hours", nat))

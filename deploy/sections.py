@@ -73,6 +73,7 @@ class Ecs:
         "a private IPv4 network of /16 to /24, such as 10.20.0.0/16", r"[\d.]+/\d+", default="10.20.0.0/16"
     )
     nat_gateway: bool = yes_or_no(default=True)
+    internal: bool = yes_or_no(default=False)  # the load balancer has no public address
     vpc_id: str = text("vpc- and hexadecimal digits", r"vpc-[0-9a-f]{8,17}", default="")
     load_balancer_subnets: tuple[str, ...] = texts("subnets such as subnet-0a1b2c3d", r"subnet-[0-9a-f]{8,17}")
     task_subnets: tuple[str, ...] = texts("subnets such as subnet-0a1b2c3d", r"subnet-[0-9a-f]{8,17}")

@@ -121,6 +121,14 @@ def test_healthy_and_starting_targets_are_no_cause() -> None:
         ("The certificate must have a fully-qualified domain name", " The certificate must be ISSUED"),
         ("The CIDR '10.0.0.0/18' conflicts with another subnet", " The network collides"),
         ("Unable to assume the service linked role", " AWS has just made a role"),
+        (
+            "User: a is not authorized to perform: iam:CreateRole with an explicit deny in an identity-based policy",
+            " A policy of whoever asked for it denies it: beside deploy/policies/boundary.json, [deploy] permissions_",
+        ),
+        (
+            "unable to retrieve secret from asm: AccessDenied: because no permissions boundary allows the action",
+            " A permissions boundary leaves it out",
+        ),
         ("Something nobody has seen", ""),
     ],
 )

@@ -144,6 +144,10 @@ def test_a_wrong_value_is_named_with_its_form(section: str, key: str, value: obj
         ({"ecs": {"drain_s": 58}}, "[ecs] drain_s = 58: expected at least 5 seconds less than stop_timeout_s = 60"),
         ({"ecs": {"min_tasks": 9}}, "[ecs] min_tasks = 9: expected no more than max_tasks = 6"),
         ({"sagemaker": {"min_instances": 5}}, "[sagemaker] min_instances = 5: expected no more than max_instances = 4"),
+        (
+            {"ecs": {"internal": True}},
+            "[ecs] internal = true: expected vpc_id, load_balancer_subnets and task_subnets of",
+        ),
         ({"ecs": {"vpc_id": "vpc-0a1b2c3d"}}, "[ecs] vpc_id is there: expected vpc_id, load_balancer_subnets and"),
         (
             {

@@ -98,6 +98,16 @@ def test_a_program_gets_what_it_is_given_and_fails_by_name() -> None:
             " run is under way: run the same command again, which waits for it.",
         ),
         (refusal("CreateChangeSet", "Throttling"), DeployError, "AWS throttled CreateChangeSet 8 times: run the same"),
+        (
+            refusal(
+                "CreateRole",
+                "AccessDenied",
+                "User: a is not authorized with an explicit deny in a service control policy",
+            ),
+            Refused,
+            "CreateRole is not allowed: User: a is not authorized with an explicit deny in a service control policy."
+            " The organisation's policy forbids it: ask who keeps that. Tags and a boundary, which it may demand, are",
+        ),
         (refusal("CreateChangeSet", "Odd", "What?"), DeployError, "CreateChangeSet failed: What? (Odd)."),
         (exceptions.EndpointConnectionError(endpoint_url="https://x"), DeployError, "AWS can't be reached: "),
     ],

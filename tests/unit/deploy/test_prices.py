@@ -11,7 +11,7 @@ from deploy.config import checked
 from deploy.prices import Item, Price, find, of_ecs, of_sagemaker, of_what_stays, tell
 from deploy.stacks import TEMPLATES
 from tests.deploy_fakes import FakeAws
-from tests.unit.deploy.test_config import document
+from tests.unit.deploy.test_config import SUBNETS, document
 from tests.unit.deploy.test_templates import plain
 
 SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:sightline-users-AbCdEf"
@@ -124,6 +124,12 @@ def test_a_writer_is_one_task_and_without_a_nat_gateway_it_has_an_address() -> N
     assert items["Fargate CPU"].amount == 2 * 730
     assert items["Public addresses"].amount == 3 * 730
     assert "NAT gateway" not in items
+
+
+def test_an_internal_load_balancer_has_no_public_addresses() -> None:
+    given = {"vpc_id": "vpc-0a1b2c3d", "load_balancer_subnets": SUBNETS, "task_subnets": SUBNETS, "internal": True}
+    items = {item.what: item for item in of_ecs(checked(document(ecs=given), "ecs"))}
+    assert "Public addresses" not in items
 
 
 def test_an_endpoint_is_counted_with_its_least_instances_alarms_log_and_bucket() -> None:

@@ -16,7 +16,7 @@ from deploy.config import WRITER_STOPS_S, checked, read_config
 from deploy.ecs_values import network_values, values
 from deploy.sections import Ecs
 from store import copying
-from tests.unit.deploy.test_config import document
+from tests.unit.deploy.test_config import SUBNETS, document
 from ui import listen
 
 ROOT = Path(__file__).parents[3]
@@ -222,6 +222,16 @@ def test_each_template_gets_exactly_its_parameters() -> None:
     assert set(given) == set(plain(folder / "service.yaml")["Parameters"])
     assert set(network_values(config)) == set(plain(folder / "network.yaml")["Parameters"])
     assert (given["ReleaseBucket"], given["ReleasePrefix"]) == ("other", "releases/a")
+    assert given["Scheme"] == "internet-facing"
+    assert service("AWS::ElasticLoadBalancingV2::LoadBalancer")["Scheme"] == {"Ref": "Scheme"}
+
+
+def test_a_load_balancer_that_is_to_be_internal_is() -> None:
+    from deploy.base import Base
+
+    keys = {"vpc_id": "vpc-0a1b2c3d", "load_balancer_subnets": SUBNETS, "task_subnets": SUBNETS, "internal": True}
+    config = checked(document(ecs=keys), "ecs")
+    assert values(config, Base("repository", "bucket"), {}, "image", "")["Scheme"] == "internal"
 
 
 @pytest.mark.parametrize(
