@@ -91,6 +91,7 @@ def test_home_and_end_go_to_the_first_and_the_last_picture_and_pages_to_what_is_
     page.keyboard.press("End")
     expect(pictures(page).nth(59)).to_be_focused()
     expect(pictures(page)).to_have_count(90)  # coming near the end brings more
+    expect(pictures(page).nth(59)).to_be_in_viewport(ratio=1)
     page.keyboard.press("Home")
     expect(pictures(page).first).to_be_focused()
     page.keyboard.press("PageDown")

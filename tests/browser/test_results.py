@@ -97,6 +97,32 @@ def test_back_closes_the_detail_and_keeps_the_results(page: Page, address: str) 
     expect(box(page)).to_have_value("red")
 
 
+def test_an_image_that_back_opens_again_has_the_figures_of_its_own_query(page: Page, address: str) -> None:
+    page.goto(address)
+    search(page, "red")
+    picture(page, "scarlet square").click()
+    panel = page.get_by_role("complementary", name="Image")
+    expect(panel).to_contain_text("Cosine0.987")
+    search(page, "blue")
+    expect_first(page, "blue square")
+    page.go_back()
+    expect(panel).to_contain_text("Cosine0.987")
+    expect(panel).to_contain_text("2 of 10")
+    page.reload()
+    expect(panel).to_contain_text("Cosine0.987")
+
+
+def test_the_detail_calls_pictures_from_outside_what_the_query_calls_them(page: Page, address: str) -> None:
+    page.goto(f"{address}?q=red")
+    drop(page, BLUE, name="mine.png")
+    expect(chips(page)).to_have_text(["mine.png"])
+    drop(page, (0, 250, 0), name="yours.png")
+    expect(chips(page)).to_have_text(["mine.png", "yours.png"])
+    page.locator(".tiles:not(.is-stale) .tile-open").first.click()
+    panel = page.get_by_role("complementary", name="Image")
+    expect(panel.locator(".share-label")).to_have_text(["red", "mine.png", "yours.png"])
+
+
 def test_an_address_restores_words_items_collection_and_filter(page: Page, address: str) -> None:
     page.goto(address)
     page.get_by_label("Collection").select_option("colours")
@@ -182,6 +208,21 @@ def test_select_all_add_to_query_and_clear(page: Page, address: str) -> None:
     bar.get_by_role("button", name="Add to query").click()
     expect(chips(page)).to_have_text(["blue square"])
     expect_first(page, "magenta square")
+
+
+def test_a_selection_that_was_cleared_is_had_back(page: Page, address: str) -> None:
+    page.goto(f"{address}?q=red")
+    picture(page, "red square").focus()
+    page.keyboard.press("x")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("x")
+    bar = page.get_by_role("region", name="Selection")
+    expect(bar).to_contain_text("2 images selected")
+    page.keyboard.press("Escape")
+    expect(bar).to_be_hidden()
+    page.get_by_role("button", name="Undo").click()
+    expect(bar).to_contain_text("2 images selected")
+    expect(page.get_by_role("checkbox", name="Select: scarlet square")).to_be_checked()
 
 
 def test_more_pictures_come_while_scrolling(page: Page, address: str) -> None:

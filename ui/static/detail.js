@@ -8,6 +8,7 @@ import { addItems, details, notify, open, select, session, similar, watch } from
 export function mount(element) {
   const panel = element.querySelector(".detail");
   let shown = null;
+  let image = null; // of what is shown, as the server told it
   const isFilled = () => shown && panel.firstChild;
   watch(["open"], async () => {
     const id = session.query.open;
@@ -20,7 +21,8 @@ export function mount(element) {
     if (id === shown) return isFilled() && showPlace(panel, id);
     const isFirst = !shown;
     shown = id;
-    const hit = session.answer?.hits.find((hit) => hit.id === id);
+    image = null;
+    const hit = hitOf(id);
     if (hit) show(panel, hit, { image: hit, shares: [] });
     const answer = await details(id);
     if (shown !== id) return;
@@ -28,11 +30,22 @@ export function mount(element) {
       notify(answer.error.message);
       return open(null);
     }
-    show(panel, { ...hit, ...answer.image }, answer);
+    ({ image } = answer);
+    show(panel, { ...hitOf(id), ...image }, answer);
     if (isFirst) panel.querySelector("[data-close]").focus({ preventScroll: true });
   });
-  watch(["answer"], () => isFilled() && showPlace(panel, shown));
+  watch(["answer"], () => {
+    if (!isFilled()) return;
+    showPlace(panel, shown);
+    if (image) panel.querySelector("[data-facts]").replaceWith(facts({ ...hitOf(shown), ...image }, image));
+  });
   watch(["selected"], () => isFilled() && showSelected(panel, shown));
+}
+
+/** Its figures belong to the answer that is there: to one on its way they would be wrong. */
+function hitOf(id) {
+  const hit = session.answer?.hits.find((hit) => hit.id === id);
+  return hit && session.status === "loading" ? { ...hit, fit: undefined, score: undefined } : hit;
 }
 
 const focusTile = (id) =>
@@ -73,7 +86,7 @@ function show(panel, hit, { image, shares }) {
         action("minus", "Subtract", "minus", () => addItems([hit], true)),
         action("select", "Select", "check", () => select([hit], !session.selected.has(hit.id))),
       ),
-      shares.length > 0 && why(shares),
+      shares.length > 0 && why(withNames(shares)),
       facts(hit, image),
       metadata(image.metadata ?? {}),
     ),
@@ -99,6 +112,12 @@ function picture({ image, thumb, width, height, caption, name }) {
   );
   if (image) frame.style.backgroundImage = `url("${new URL(thumb, document.baseURI).href.replaceAll('"', "%22")}")`;
   return frame;
+}
+
+/** What pictures from outside are called is only known here; they stand in the order of the query. */
+function withNames(shares) {
+  const names = session.query.parts.filter((part) => part.image_hash).map((part) => part.label);
+  return shares.map((share) => (share.kind === "image" ? { ...share, label: names.shift() || share.label } : share));
 }
 
 function why(shares) {
@@ -155,7 +174,7 @@ function facts(hit, image) {
   ];
   return h(
     "section",
-    {},
+    { "data-facts": true },
     h("h3", {}, "Facts"),
     h(
       "dl",

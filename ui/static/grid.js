@@ -3,7 +3,7 @@
 import { activeFilters } from "./filters.js";
 import { drawIcons, h, icon } from "./html.js";
 import { ITEM } from "./pictures.js";
-import { addItems, more, open, select, session, similar, watch } from "./session.js";
+import { addItems, deselect, more, open, select, session, similar, watch } from "./session.js";
 import { loading, message, summary } from "./states.js";
 
 const EAGER = 24; // pictures that are on the screen at once; the rest load when they come near
@@ -56,7 +56,7 @@ export function mount(element) {
   button.addEventListener("click", more);
   element.querySelector("[data-select]").addEventListener("click", () => {
     const isOn = document.body.classList.toggle("selecting");
-    if (!isOn) select([...session.selected.values()], false);
+    if (!isOn) deselect();
     showSelectButton(element);
   });
 }
@@ -69,7 +69,7 @@ function tile(hit, at) {
     { class: "tile", style: `--shape: ${shape.toFixed(3)}` },
     h(
       "button",
-      { type: "button", class: "tile-open", tabindex: "-1", draggable: "true", "aria-label": name },
+      { type: "button", class: "tile-open", tabindex: "-1", draggable: "true", "aria-label": name, title: name },
       h("img", {
         src: hit.thumb,
         alt: "",

@@ -1,6 +1,6 @@
 // The keys that work anywhere on the page; those of a picture act on the one that has the focus.
 
-import { addItems, open, select, session, similar } from "./session.js";
+import { addItems, deselect, open, select, session, similar } from "./session.js";
 
 const FURTHER = new Set(["Home", "End", "PageUp", "PageDown"]); // from a picture; elsewhere they scroll
 
@@ -47,7 +47,7 @@ function back() {
   const drawer = document.querySelector("#filters [data-close]");
   if (session.query.open) open(null);
   else if (drawer?.offsetParent) drawer.click();
-  else if (session.selected.size) select([...session.selected.values()], false);
+  else if (session.selected.size) deselect();
   else document.activeElement?.blur();
 }
 

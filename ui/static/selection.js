@@ -2,7 +2,7 @@
 
 import { copy } from "./detail.js";
 import { count, h, icon } from "./html.js";
-import { addItems, mark, notify, select, session, watch } from "./session.js";
+import { addItems, deselect, mark, notify, select, session, watch } from "./session.js";
 
 export function mount(element) {
   const bar = element.querySelector(".selection");
@@ -38,7 +38,10 @@ export function mount(element) {
         class: "icon-button",
         "aria-label": "Clear the selection",
         title: "Clear the selection (Esc)",
-        onclick: () => leave(() => {}),
+        onclick: () => {
+          document.body.classList.remove("selecting");
+          deselect();
+        },
       },
       icon("close"),
     ),

@@ -253,6 +253,21 @@ export function select(hits, on) {
   changed("selected");
 }
 
+/** Takes all out of the selection; what took a while to choose can be had back. */
+export function deselect() {
+  const { collection } = session.query;
+  const hits = [...session.selected];
+  select([...session.selected.values()], false);
+  if (hits.length < 2) return;
+  const undo = () => {
+    notify(null);
+    if (session.query.collection !== collection) return;
+    session.selected = new Map([...hits, ...session.selected]);
+    changed("selected");
+  };
+  notify(`${hits.length.toLocaleString("en")} images are no longer selected.`, { label: "Undo", run: undo });
+}
+
 export function open(id) {
   const was = session.query.open;
   if (id) mark("open", [{ id }]);
