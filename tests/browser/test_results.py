@@ -210,6 +210,41 @@ def test_select_all_add_to_query_and_clear(page: Page, address: str) -> None:
     expect_first(page, "magenta square")
 
 
+@pytest.mark.parametrize("settings", [{"locale": "en-GB"}], ids=["a browser of its own"])  # it keeps the size
+def test_pictures_have_the_size_that_was_chosen_the_next_time_too(page: Page, address: str) -> None:
+    page.goto(f"{address}?q=red&collection=many")
+    expect(pictures(page)).to_have_count(60)
+    usual = pictures(page).first.bounding_box()
+    size = page.get_by_role("slider", name="Size of the images")
+    size.fill("2")
+    large = pictures(page).first.bounding_box()
+    assert usual is not None
+    assert large is not None
+    assert large["height"] > 1.2 * usual["height"]
+    page.reload()
+    expect(pictures(page)).to_have_count(60)
+    assert pictures(page).first.bounding_box() == large
+    size.fill("0")
+    small = pictures(page).first.bounding_box()
+    assert small is not None
+    assert small["height"] < 0.9 * usual["height"]
+    size.fill("1")
+
+
+def test_all_pictures_shown_are_selected_from_one_of_them_and_text_stays_text(page: Page, address: str) -> None:
+    page.goto(f"{address}?q=red")
+    picture(page, "red square").focus()
+    page.keyboard.press("Control+a")
+    bar = page.get_by_role("region", name="Selection")
+    expect(bar).to_contain_text("10 images selected")
+    page.keyboard.press("Escape")
+    box(page).focus()
+    page.keyboard.press("Control+a")
+    page.keyboard.type("blue")
+    expect(box(page)).to_have_value("blue")
+    expect(bar).to_be_hidden()
+
+
 def test_a_selection_that_was_cleared_is_had_back(page: Page, address: str) -> None:
     page.goto(f"{address}?q=red")
     picture(page, "red square").focus()

@@ -1,5 +1,6 @@
 """What the page says where there is nothing to show, and how it keeps its head when things go wrong."""
 
+import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser.steps import box, expect_first, picture, pictures, search
@@ -193,6 +194,7 @@ def test_the_bundled_model_says_what_it_knows_and_offers_another(page: Page, add
     expect(dialog.get_by_role("button", name="Make collection")).to_be_enabled()
 
 
+@pytest.mark.parametrize("settings", [{"locale": "en-GB"}], ids=["a browser of its own"])  # it keeps what it heard
 def test_who_searches_images_of_their_own_hears_what_the_bundled_model_knows_until_they_dismiss_it(
     page: Page, address: str
 ) -> None:
@@ -207,7 +209,6 @@ def test_who_searches_images_of_their_own_hears_what_the_bundled_model_knows_unt
     page.goto(f"{address}?collection=bundled")
     expect(page.get_by_role("heading", name="Find images by what they show")).to_be_visible()
     expect(page.get_by_text("The bundled model knows")).to_have_count(0)
-    page.evaluate("localStorage.clear()")  # the browser is shared with other tests
 
 
 def test_other_models_have_nothing_to_say_of_the_bundled_one(page: Page, address: str) -> None:

@@ -4,6 +4,7 @@ import { activeFilters } from "./filters.js";
 import { drawIcons, h, icon } from "./html.js";
 import { ITEM } from "./pictures.js";
 import { addItems, deselect, more, open, select, session, similar, watch } from "./session.js";
+import { mountSize } from "./size.js";
 import { loading, message, summary } from "./states.js";
 
 const EAGER = 24; // pictures that are on the screen at once; the rest load when they come near
@@ -12,6 +13,7 @@ const EXTREMES = [0.5, 2.4]; // width / height beyond which a picture is cropped
 
 export function mount(element) {
   drawIcons(element);
+  mountSize(element.querySelector(".size"));
   const tiles = element.querySelector(".tiles");
   const button = element.querySelector(".more button");
   const end = element.querySelector(".more");
@@ -227,6 +229,7 @@ function showSelectButton(element) {
   const button = element.querySelector("[data-select]");
   const isSelecting = document.body.classList.contains("selecting");
   button.hidden = !session.answer?.hits.length || session.status === "error";
+  element.querySelector(".size").hidden = button.hidden;
   button.textContent = isSelecting ? "Done" : "Select";
   button.setAttribute("aria-pressed", isSelecting);
 }

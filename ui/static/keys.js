@@ -6,7 +6,9 @@ const FURTHER = new Set(["Home", "End", "PageUp", "PageDown"]); // from a pictur
 
 export function listenToKeys({ help, toSearch }) {
   document.addEventListener("keydown", (event) => {
-    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.defaultPrevented) return;
+    if (isSelectAll(event)) return act(event, () => select(session.answer.hits, true));
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (document.querySelector("dialog[open]")) return;
     if (event.key === "Escape" && onSearch()) return back();
     if (event.target.closest("input, select, textarea, [contenteditable]")) return;
@@ -28,6 +30,10 @@ export function listenToKeys({ help, toSearch }) {
       act(event, () => (tile ? tile.toggle(event.shiftKey) : select([hit], !session.selected.has(hit.id))));
   });
 }
+
+/** Of the pictures, where one of them has the focus: elsewhere it is the text that is meant. */
+const isSelectAll = ({ key, ctrlKey, metaKey, target }) =>
+  (ctrlKey || metaKey) && key.toLowerCase() === "a" && target.closest(".tile");
 
 const onSearch = () => !!document.querySelector("#search-view")?.offsetParent;
 

@@ -1,6 +1,7 @@
 // What the page says around the pictures, and in their place: the states empty, none, weak, error and offline.
 
 import { count, h, icon } from "./html.js";
+import { keep, kept } from "./kept.js";
 import { toLibrary } from "./library.js";
 import { offerDownload } from "./models.js";
 import { choose, isBlank, learn, refine, search, session } from "./session.js";
@@ -138,29 +139,15 @@ function limits() {
   const line = h("div", { class: "note" }, h("p", {}, ...knowledge()), close);
   close.addEventListener("click", () => {
     line.remove();
-    hear();
+    keep(lesson(), "heard");
   });
   return line;
 }
 
-const heard = () => `sightline: what the model of ${session.about.collection} knows`;
+const lesson = () => `what the model of ${session.about.collection} knows`;
 
 /** Or never needs to, with another model. */
-function hasHeard() {
-  try {
-    return !session.about.is_bundled || localStorage.getItem(heard()) !== null;
-  } catch {
-    return false; // a browser that keeps nothing
-  }
-}
-
-function hear() {
-  try {
-    localStorage.setItem(heard(), "");
-  } catch {
-    // it will be said again
-  }
-}
+const hasHeard = () => !session.about.is_bundled || kept(lesson()) !== null;
 
 const isMissing = () => session.about.model?.state === "needs_download";
 
