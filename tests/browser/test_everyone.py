@@ -124,6 +124,15 @@ def test_keys_pressed_at_once_after_escape_act_on_the_picture_that_was_open(page
     expect(page.get_by_role("checkbox", name="Select: scarlet square")).to_be_checked()
 
 
+def test_words_that_follow_the_slash_at_once_are_for_the_box(page: Page, address: str) -> None:
+    page.goto(f"{address}?q=red")
+    picture(page, "red square").focus()
+    page.evaluate(AT_ONCE, ["/", "s"])
+    expect(box(page)).to_be_focused()
+    expect(page.get_by_role("list", name="Parts of the query").get_by_role("listitem")).to_have_count(0)
+    expect(box(page)).to_have_value("red")
+
+
 def test_a_query_asked_at_once_after_a_picture_was_closed_is_an_entry_of_the_history(page: Page, address: str) -> None:
     page.goto(f"{address}?q=red")
     picture(page, "red square").click()

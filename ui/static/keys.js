@@ -37,9 +37,10 @@ const isSelectAll = ({ key, ctrlKey, metaKey, target }) =>
 
 const onSearch = () => !!document.querySelector("#search-view")?.offsetParent;
 
-/** Which a tab that is being brought to the front shows in the next frame. */
+/** At once, for the words that follow; a tab that is being brought to the front shows it in the next frame. */
 function toBox(toSearch) {
   const words = document.querySelector("#query_box input[type=search]");
+  if (onSearch()) return words.select();
   toSearch();
   requestAnimationFrame(() => words.select());
 }
