@@ -118,15 +118,24 @@ def test_every_role_has_the_boundary_where_one_is_given(name: str, count: int) -
     assert template["Conditions"]["HasBoundary"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "PermissionsBoundary"}, ""]}]}
 
 
-def watched(name: str, **metrics: float | None) -> float:
+NO_DATA = 0.0  # of a minute: no alarm of the template rings for it
+
+
+def watched(name: str, *, mode: str = "Readers", **metrics: float | None) -> float:
     """What an alarm's expressions come to in a minute; None: nothing was told of that metric."""
     names: dict[str, Any] = dict(metrics)
     names["FILL"] = lambda value, otherwise: otherwise if value is None else value
     names["IF"] = lambda condition, one, other: one if condition else other
     alarm = plain(ROOT / "deploy" / "templates" / "service.yaml")["Resources"][name]["Properties"]
     for query in alarm["Metrics"]:
-        if "Expression" in query:
-            names[query["Id"]] = eval(query["Expression"], {}, names)
+        if expression := query.get("Expression"):
+            if isinstance(expression, dict):
+                condition, given, otherwise = expression["Fn::If"]
+                expression = given if condition == mode else otherwise
+            try:
+                names[query["Id"]] = eval(expression, {}, names)
+            except ZeroDivisionError:
+                return NO_DATA
     (told,) = [query["Id"] for query in alarm["Metrics"] if query["ReturnData"]]
     return float(names[told])
 
@@ -140,12 +149,19 @@ def watched(name: str, **metrics: float | None) -> float:
         (10.0, None, 15.0, 0.0),  # too few to say
         (None, 300.0, None, 100.0),  # no target is there: the balancer's own 503, which are no RequestCount
         (None, 100.0, 100.0, 100.0),
+        (None, None, None, NO_DATA),
     ],
 )
 def test_the_errors_alarm_sees_what_the_balancer_answers_itself(
     ours: float | None, balancer: float | None, requests: float | None, percent: float
 ) -> None:
     assert watched("ErrorsAlarm", ours=ours, balancer=balancer, requests=requests) == percent
+
+
+def test_a_writer_is_not_taken_back_because_nothing_answers_while_it_is_replaced() -> None:
+    replaced: dict[str, float | None] = {"ours": None, "balancer": 300.0, "requests": None}
+    assert watched("ErrorsAlarm", mode="Writer", **replaced) == 0.0
+    assert watched("ErrorsAlarm", mode="Writer", ours=10.0, balancer=300.0, requests=100.0) == 10.0
 
 
 @pytest.mark.parametrize(("healthy", "unhealthy", "wrong"), [(2, 0, False), (1, 1, True), (0, 0, True), (0, 2, True)])
