@@ -39,6 +39,31 @@ def test_previous_and_next_walk_through_the_results(page: Page, address: str) ->
     expect(picture(page, "vermilion square")).to_be_focused()
 
 
+def test_the_open_image_fills_the_window_and_is_walked_through_and_selected_there(page: Page, address: str) -> None:
+    page.goto(f"{address}?q=red")
+    picture(page, "red square").click()
+    panel = page.get_by_role("complementary", name="Image")
+    expect(panel.get_by_role("button", name="Close")).to_be_focused()
+    page.keyboard.press("f")
+    large = page.get_by_role("dialog", name="Image, large")
+    expect(large.get_by_role("img", name="red square")).to_be_visible()
+    assert large.bounding_box() == {"x": 0, "y": 0, "width": 1280, "height": 800}
+    page.keyboard.press("ArrowRight")
+    expect(large.get_by_role("status")).to_have_text("scarlet square · 2 of 10")
+    page.keyboard.press("x")
+    expect(large.get_by_role("status")).to_have_text("scarlet square · 2 of 10 · selected")
+    page.keyboard.press("Escape")
+    expect(large).to_be_hidden()
+    expect(panel.get_by_role("heading", level=2)).to_have_text("scarlet square")
+    expect(panel.locator(".picture")).to_be_focused()
+    panel.get_by_role("img", name="scarlet square").click()
+    expect(large).to_be_visible()
+    page.go_back()
+    expect(large).to_be_hidden()
+    expect(panel).to_be_hidden()
+    expect(picture(page, "scarlet square")).to_be_focused()
+
+
 def test_the_open_image_says_its_place_among_all_that_is_found(page: Page, address: str) -> None:
     page.goto(f"{address}?q=red&collection=many")
     pictures(page).first.click()

@@ -2,11 +2,14 @@
 
 import { set as setFilter, label, named } from "./filters.js";
 import { bytes, h, icon } from "./html.js";
+import { mountLarge } from "./large.js";
 import { holding } from "./place.js";
 import { addItems, details, notify, open, select, session, similar, watch } from "./session.js";
 
 export function mount(element) {
   const panel = element.querySelector(".detail");
+  const dialog = element.querySelector("dialog.large");
+  const showLarge = mountLarge(dialog, panel);
   let shown = null;
   let image = null; // of what is shown, as the server told it
   const isFilled = () => shown && panel.firstChild;
@@ -14,6 +17,7 @@ export function mount(element) {
     const id = session.query.open;
     holding(id ?? shown, () => document.body.classList.toggle("detail-open", !!id));
     if (!id) {
+      dialog.close();
       if (shown) focusTile(shown);
       shown = null;
       return panel.replaceChildren();
@@ -32,14 +36,25 @@ export function mount(element) {
     }
     ({ image } = answer);
     show(panel, { ...hitOf(id), ...image }, answer);
-    if (isFirst) panel.querySelector("[data-close]").focus({ preventScroll: true });
+    if (dialog.open) showLarge(image);
+    if (isFirst && !dialog.open) panel.querySelector("[data-close]").focus({ preventScroll: true });
   });
   watch(["answer"], () => {
     if (!isFilled()) return;
     showPlace(panel, shown);
     if (image) panel.querySelector("[data-facts]").replaceWith(facts({ ...hitOf(shown), ...image }, image));
   });
-  watch(["selected"], () => isFilled() && showSelected(panel, shown));
+  watch(["selected"], () => {
+    if (!isFilled()) return;
+    showSelected(panel, shown);
+    if (dialog.open && image) showLarge(image);
+  });
+  panel.addEventListener("click", (event) => {
+    if (!image || !event.target.closest(".picture") || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    if (matchMedia("(hover: none)").matches) return; // fingers enlarge what is in a tab of its own
+    event.preventDefault();
+    showLarge(image);
+  });
 }
 
 /** Its figures belong to the answer that is there: to one on its way they would be wrong. */
@@ -105,7 +120,7 @@ function picture({ image, thumb, width, height, caption, name }) {
       href: image,
       target: "_blank",
       rel: "noopener",
-      title: "Open in a tab",
+      title: "Larger (f)",
       style: `--shape: ${width / height || 1}`,
     },
     large,

@@ -19,6 +19,8 @@ export function listenToKeys({ help, toSearch }) {
       return act(event, () =>
         document.querySelector(`#detail [data-${event.key === "ArrowLeft" ? "previous" : "next"}]`)?.click(),
       );
+    if (session.query.open && event.key === "f")
+      return act(event, () => document.querySelector("#detail .picture")?.click());
     const tile = event.target.closest(".tile");
     if (event.key.startsWith("Arrow") || (tile && FURTHER.has(event.key))) return act(event, () => move(tile, event.key));
     const hit = tile ? tile.hit : session.answer?.hits.find(({ id }) => id === session.query.open);
