@@ -125,6 +125,7 @@ def test_back_closes_the_detail_and_keeps_the_results(page: Page, address: str) 
 def test_an_image_that_back_opens_again_has_the_figures_of_its_own_query(page: Page, address: str) -> None:
     page.goto(address)
     search(page, "red")
+    expect_first(page, *RED_FIRST)
     picture(page, "scarlet square").click()
     panel = page.get_by_role("complementary", name="Image")
     expect(panel).to_contain_text("Cosine0.987")
@@ -139,6 +140,7 @@ def test_an_image_that_back_opens_again_has_the_figures_of_its_own_query(page: P
 
 def test_the_detail_calls_pictures_from_outside_what_the_query_calls_them(page: Page, address: str) -> None:
     page.goto(f"{address}?q=red")
+    expect_first(page, "red square")
     drop(page, BLUE, name="mine.png")
     expect(chips(page)).to_have_text(["mine.png"])
     drop(page, (0, 250, 0), name="yours.png")
