@@ -22,6 +22,9 @@ from search.types import Embeddings
 _TEXTS_AT_ONCE = 32
 _IMAGES_AT_ONCE = 8
 
+# Up to this width a product is done before a second thread has woken, and the waking costs a busy machine most.
+_ONE_THREAD_WIDTH = 256
+
 INT8 = Path("textual", "int8", "model.onnx")  # where search/encoders/int8 keeps one that has proved itself
 
 
@@ -32,12 +35,12 @@ class OnnxEncoder:
         """Loads both towers. Raises: ModelDamaged."""
         config = read_config(folder)
         text_cfg = config["text_cfg"]
-        self.folder, self._threads = folder, threads
+        self.folder, self._text_threads = folder, _text_threads(text_cfg, threads)
         self.name, self.fingerprint = name, fingerprint
         self.preprocess = read_preprocess(folder / "visual" / "preprocess_cfg.json")
         self._tokenizer = Tokenizer(folder / "textual", text_cfg)
         int8 = folder / INT8
-        self._text = _Tower(int8 if int8.is_file() else folder / "textual" / "model.onnx", threads)
+        self._text = _Tower(int8 if int8.is_file() else folder / "textual" / "model.onnx", self._text_threads)
         self._image = _Tower(folder / "visual" / "model.onnx", threads)
         length = self._text.shape[1] if len(self._text.shape) == 2 else None
         self._cut = not isinstance(length, int) and cut_is_lossless(text_cfg) and not self._tokenizer.pads_left
@@ -48,7 +51,7 @@ class OnnxEncoder:
     def with_text_tower(self, path: Path) -> "OnnxEncoder":
         """The same encoder with another network for its texts. Raises: ModelDamaged."""
         other = copy.copy(self)
-        other._text = _Tower(path, self._threads)
+        other._text = _Tower(path, self._text_threads)
         other._batcher = Batcher(other._encode_texts, most=_TEXTS_AT_ONCE)
         return other
 
@@ -93,6 +96,11 @@ def read_config(folder: Path) -> dict[str, Any]:
             "The model's config.json is missing or not open_clip's; export or fetch it again."
         ) from error
     raise ModelDamaged("The model's config.json names no embed_dim; export or fetch it again.")
+
+
+def _text_threads(text_cfg: Mapping[str, Any], threads: int | None) -> int | None:
+    width = text_cfg.get("width")  # a tower of transformers says none here
+    return 1 if isinstance(width, int) and width <= _ONE_THREAD_WIDTH else threads
 
 
 class _Tower:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from search.encoders.fingerprint import open_clip_preprocess
-from search.encoders.open_clip_encoder import import_open_clip
+from search.encoders.text_tower import text_tower
 from search.encoders.tokenizer import cut_is_lossless
 
 # Larger weights lie in a file of their own beside model.onnx: ViT-B-32's image tower then loads in 0.4 s of CPU instead
@@ -27,41 +27,11 @@ def write_towers(
     ids = torch.zeros((2, most // 2 if dynamic else most), dtype=torch.int32)
     ids[:, -1] = 2
     progress("text tower")
-    _write_tower(_text_tower(model, text_cfg, dynamic=dynamic), ids, "text", shape, text, whole=whole)
+    _write_tower(text_tower(model, takes_any_length=dynamic), ids, "text", shape, text, whole=whole)
     progress("image tower")
     pixels = torch.rand(2, 3, *open_clip_preprocess(config).size)
     _write_tower(_image_tower(model.visual), pixels, "image", {0: batch}, image, whole=whole)
     return dynamic
-
-
-def _text_tower(model: Any, text_cfg: dict[str, Any], *, dynamic: bool) -> Any:
-    import torch
-
-    pool = import_open_clip().transformer.text_global_pool
-    tower = getattr(model, "text", model)  # CustomTextCLIP keeps its text tower in one place, CLIP spreads it
-    pool_type = getattr(tower, "text_pool_type", None) or getattr(tower, "pool_type", "argmax")
-    eos_id = getattr(tower, "text_eos_id", None) or getattr(tower, "eos_id", None)
-    as_it_is = not dynamic or bool(text_cfg.get("hf_model_name"))
-
-    class Text(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = model
-
-        def forward(self, text: Any) -> Any:
-            if as_it_is:
-                return model.encode_text(text)
-            # open_clip's own forward pass, with positions and mask cut to the length
-            length = text.shape[1]
-            x = tower.token_embedding(text) + tower.positional_embedding[:length]
-            x = tower.ln_final(tower.transformer(x, attn_mask=tower.attn_mask[:length, :length]))
-            x = pool(x, text, pool_type, eos_token_id=eos_id)
-            projection = tower.text_projection
-            if projection is None:
-                return x
-            return projection(x) if isinstance(projection, torch.nn.Linear) else x @ projection
-
-    return Text()
 
 
 def _image_tower(visual: Any) -> Any:

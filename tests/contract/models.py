@@ -15,7 +15,7 @@ from bench.random_model import write_random_model
 from search.encoders.open_clip_encoder import import_open_clip
 
 VIT = {"layers": 1, "width": 128}
-TEXT = {"layers": 1, "width": 64, "heads": 2}
+TEXT = {"layers": 2, "width": 64, "heads": 2}
 FASTVIT = {"layers": (1, 1, 1, 1), "embed_dims": (16, 32, 64, 128)}
 WORDS = ("a", "the", "red", "blue", "boat", "sea", "cat", "dog", "two", "green", "on", "and", "with", "apple", "s", "t")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from search.encoders.onnx_encoder import OnnxEncoder
+from search.encoders.onnx_encoder import OnnxEncoder, _text_threads
 from search.errors import ModelDamaged
 from tests.unit.encoders.exports import write_export
 
@@ -67,6 +67,15 @@ def test_images_are_normalised_rows_in_the_order_given(tmp_path: Path) -> None:
     rows = encoder(write_export(tmp_path / "tiny")).encode_images(pixels)
     np.testing.assert_allclose(rows[::2], np.tile([1, 0, 0], (20, 1)), atol=1e-3)
     np.testing.assert_allclose(rows[1::2], np.tile([0, 0, 1], (20, 1)), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("text_cfg", "threads"),
+    [({"width": 128}, 1), ({"width": 256}, 1), ({"width": 512}, 4), ({}, 4), ({"width": "128"}, 4)],
+    ids=["pocket", "the widest", "ViT-B-32", "of transformers", "damaged"],
+)
+def test_a_narrow_text_tower_runs_on_one_thread(text_cfg: dict[str, object], threads: int) -> None:
+    assert _text_threads(text_cfg, 4) == threads
 
 
 def test_nothing_in_is_nothing_out(tmp_path: Path) -> None:
