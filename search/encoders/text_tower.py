@@ -12,8 +12,8 @@ def text_tower(model: Any, *, takes_any_length: bool) -> Any:
     import torch
 
     tower = getattr(model, "text", model)  # CustomTextCLIP keeps its text tower in one place, CLIP spreads it
-    pool_type = getattr(tower, "text_pool_type", None) or getattr(tower, "pool_type", "argmax")
-    eos_id = getattr(tower, "text_eos_id", None) or getattr(tower, "eos_id", None)
+    pool_type: Any = getattr(tower, "text_pool_type", None) or getattr(tower, "pool_type", "argmax")
+    eos_id: Any = getattr(tower, "text_eos_id", None) or getattr(tower, "eos_id", None)
     forward = _plain if _is_plain(tower, pool_type) else _cut
 
     class Text(torch.nn.Module):
