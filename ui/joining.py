@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
+from shlex import quote
 
 import typer
 
-from search.errors import CollectionNotFound, EncoderMismatch
+from search.encoders.names import parse_name
+from search.errors import CollectionNotFound, EncoderMismatch, ModelNotFound
 from search.shipped_item import ShippedItem, as_item
 from search.types import Collection, Condition, Library, Record
 from ui.terminal import live_line, plain
@@ -30,11 +32,25 @@ def say(odd: Odd) -> None:
 
 
 def open_target(library: Library, name: str, *, model: str, fingerprint: str, dim: int) -> Collection:
-    """Made where it is not there yet; whatever its model is."""
+    """Made where it is not there yet; whatever its model is. Raises: ModelNotFound for one that could not search."""
     try:
         return library.open(name)
     except CollectionNotFound:
+        library.check_new(name)
+        _check_name(model, name)
         return library.create(name, model=model, fingerprint=fingerprint, dim=dim)
+
+
+def _check_name(model: str, collection: str) -> None:
+    """A folder goes by its own name elsewhere, which names nothing here."""
+    try:
+        parse_name(model)
+    except ModelNotFound as error:
+        raise ModelNotFound(
+            f'What comes in was embedded by a model in a folder "{plain(model)}", and where that is on this machine is '
+            "not known. Make the collection for it first, "
+            f"`python app.py collections create {quote(collection)} --model FOLDER`, and import again."
+        ) from error
 
 
 def check_model(target: Collection, fingerprint: str) -> None:

@@ -99,6 +99,23 @@ def test_a_model_that_is_a_folder_goes_by_its_own_name(images: Path, other_model
         assert bytes(images.parent) not in path.read_bytes()
 
 
+def test_a_part_of_such_a_model_comes_in_after_the_command_that_import_says(
+    images: Path, other_model: Path, tmp_path: Path
+) -> None:
+    make(images, tmp_path, settings=Settings(data_dir=tmp_path / "data"), model=str(other_model))
+    wanted = ("import", str(tmp_path / "part-0001-of-0001"), "--collection", "my photos")
+    data_dir = tmp_path / "elsewhere"
+    assert run(*wanted, data_dir=data_dir, code=1) == (
+        'What comes in was embedded by a model in a folder "other", and where that is on this machine is not known. '
+        "Make the collection for it first, `python app.py collections create 'my photos' --model FOLDER`, and import "
+        "again.\n"
+    )
+    assert "my photos" not in run("collections", data_dir=data_dir)
+    run("collections", "create", "my photos", "--model", str(other_model), data_dir=data_dir)
+    assert '"my photos" has ' in run(*wanted, data_dir=data_dir)
+    assert "photos/2/002.png" in run("search", "red", "-c", "my photos", data_dir=data_dir)
+
+
 def test_the_same_images_elsewhere_are_the_same_part(images: Path, again: Callable[..., str], tmp_path: Path) -> None:
     elsewhere = copytree(images, tmp_path / "mounted" / "photos", copy_function=copyfile)
     assert again(elsewhere).endswith("is there already.\n")

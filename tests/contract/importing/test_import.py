@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from search.errors import EncoderMismatch, ReadOnly, SourceError, StoreBusy
+from search.errors import EncoderMismatch, ModelNotFound, ReadOnly, SourceError, StoreBusy
 from search.images.decoder import Decoded
 from search.made_from import MadeFrom
 from search.shipped_item import ship_item
@@ -94,9 +94,9 @@ def test_a_part_that_breaks_off_while_it_is_read_is_named_and_the_next_come_in(
     )
 
 
-def written(folder: Path, *names: str, fingerprint: str = MODEL) -> Path:
+def written(folder: Path, *names: str, fingerprint: str = MODEL, model: str = "onnx:test/colours") -> Path:
     """Items as a transform job writes them."""
-    encoder = FakeEncoder(fingerprint=fingerprint)
+    encoder = FakeEncoder(model, fingerprint)
     for name in names:
         decoded = Decoded(np.zeros((8, 8, 3), np.uint8), THUMBNAIL, 32, 24, "jpeg", None)
         embedding = encoder.encode_images(np.full((1, 8, 8, 3), (255, 0, 0), np.uint8))[0]
@@ -115,9 +115,21 @@ def test_outputs_of_another_model_are_named_and_counted_and_all_others_come_in(
         imported(settings, out, source="s3://bucket/in")
     assert len(uris(settings)) == 220
     said = capsys.readouterr().err.splitlines()
-    assert said[0] == "s3://bucket/in/100.jpg was left out: It was embedded by another model than the others (fake)."
+    assert said[0] == (
+        "s3://bucket/in/100.jpg was left out: It was embedded by another model than the others (onnx:test/colours)."
+    )
     assert said[-1] == "and 10 more."
     assert len(said) == 21
+
+
+def test_outputs_of_a_model_that_is_a_folder_elsewhere_make_no_collection(out: Path, settings: Settings) -> None:
+    with pytest.raises(ModelNotFound, match=r"`python app\.py collections create photos --model FOLDER`, and import"):
+        imported(settings, written(out, "a.jpg", model="colours"), source="s3://bucket/in")
+    with closing(LocalLibrary(settings.data_dir)) as library:
+        assert library.list() == []
+        library.create("photos", model="/srv/models/colours", fingerprint=MODEL, dim=3)
+    imported(settings, out, source="s3://bucket/in")
+    assert uris(settings) == ["s3://bucket/in/a.jpg"]
 
 
 def test_a_place_without_outputs_is_named_and_the_others_come_in(
