@@ -16,8 +16,8 @@ from deploy.batch import Batch, request
 from deploy.sagemaker_requests import Wanted
 from deploy.sections import Sagemaker
 from search.types import Record
-from tests.contract.test_parts import drawn, kept, run
-from tests.processes import served
+from tests.contract.test_parts import drawn, kept
+from tests.processes import run, served
 
 COUNT = 1_000
 JOB = request(

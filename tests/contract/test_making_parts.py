@@ -18,7 +18,8 @@ from search.types import Release
 from settings import Settings
 from store.library import LocalLibrary
 from store.part_place import PartPlace, part_place
-from tests.contract.test_parts import ROOT, drawn, run
+from tests.contract.test_parts import drawn
+from tests.processes import ROOT, run
 from tests.stored import STORES
 from ui.parts_command import make_part
 from ui.stores import Stores

@@ -18,7 +18,8 @@ from store.part_place import part_place
 from store.s3 import S3
 from tests.buckets import BUCKET, Counted, bucket_server, made_bucket
 from tests.contract.test_making_parts import Overtaken, works
-from tests.contract.test_parts import drawn, kept, run
+from tests.contract.test_parts import drawn, kept
+from tests.processes import run
 from tests.stored import STORES
 from ui.parts_command import make_part
 
