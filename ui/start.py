@@ -70,11 +70,13 @@ def run_ui(
             serve_until_stopped(app, listener, when_serving=lambda: when_serving(address), when_stopping=end_waits)
 
 
-def run_serve(settings: Settings, join: Join, *, open_place: OpenPlace | None = None) -> None:
-    """Raises: PortTaken, StoreUnavailable, ReleaseDamaged."""
+def run_serve(
+    settings: Settings, join: Join, *, model_dir: Path = MODEL_DIR, open_place: OpenPlace | None = None
+) -> None:
+    """A release in `model_dir` is served where none is set. Raises: PortTaken, StoreUnavailable, ReleaseDamaged."""
     from ui.serve import make_serve_app
 
-    settings = with_release_at(MODEL_DIR, settings)
+    settings = with_release_at(model_dir, settings)
     with (
         open_port(settings.host, SERVE_PORT if settings.port is None else settings.port) as listener,
         closing(join(settings, write=False)) as workspace,
