@@ -39,7 +39,6 @@ def tell(
 
 def tell_new(stack: str, body: str, say: stacks.Say) -> None:
     say(f"{stack} is not there and would be made, with:")
-    for name, kind in re.findall(
-        r"^  (\w+):[^\n]*\n    Type: (AWS::[\w:]+)", body.partition("\nResources:")[2], re.MULTILINE
-    ):
-        say(f"  {name} ({kind.removeprefix('AWS::')})")
+    made = r"^  (\w+):[^\n]*\n    Type: (AWS::[\w:]+)\n(    Condition: )?"
+    for name, kind, condition in re.findall(made, body.partition("\nResources:")[2], re.MULTILINE):
+        say(f"  {name} ({kind.removeprefix('AWS::')}){', where deploy.toml asks for it' if condition else ''}")

@@ -710,6 +710,9 @@ def test_plan_of_a_new_deployment_lists_what_would_be_made(session: Session) -> 
     session.plan()
     assert session.aws.stacks == {}
     assert "sightline-base is not there and would be made, with:" in session.said
+    assert "  Vpc (EC2::VPC)" in session.said
+    assert "  Nat (EC2::NatGateway), where deploy.toml asks for it" in session.said
+    assert "  Topic (SNS::Topic), where deploy.toml asks for it" in session.said
     assert "  Bucket (S3::Bucket)" in session.said
     assert "  Service (ECS::Service)" in session.said
     assert f"Image: sightline:0.1.0 would be pushed as {ACCOUNT}.dkr.ecr.eu-central-1.amazonaws.com/sightline:a." in (

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,30 @@ BESIDE_A_TEMPLATE = {  # what a template needs beside what its resources' handle
     "ec2:DescribeAvailabilityZones": "Fn::GetAZs",
     "ec2:DescribeAccountAttributes": "the load balancer asks it when it is made",
 }
+ARNS = {  # what is in the ARN of each kind of resource that can have tags
+    "AWS::ApplicationAutoScaling::ScalableTarget": ":scalable-target/",
+    "AWS::CloudWatch::Alarm": ":alarm:",
+    "AWS::CloudWatch::Dashboard": ":dashboard/",
+    "AWS::EC2::EIP": ":elastic-ip/",
+    "AWS::EC2::InternetGateway": ":internet-gateway/",
+    "AWS::EC2::NatGateway": ":natgateway/",
+    "AWS::EC2::RouteTable": ":route-table/",
+    "AWS::EC2::SecurityGroup": ":security-group/",
+    "AWS::EC2::Subnet": ":subnet/",
+    "AWS::EC2::VPC": ":vpc/",
+    "AWS::EC2::VPCEndpoint": ":vpc-endpoint/",
+    "AWS::ECR::Repository": ":repository/",
+    "AWS::ECS::Cluster": ":cluster/",
+    "AWS::ECS::Service": ":service/",
+    "AWS::ECS::TaskDefinition": ":task-definition/",
+    "AWS::ElasticLoadBalancingV2::Listener": ":listener/",
+    "AWS::ElasticLoadBalancingV2::LoadBalancer": ":loadbalancer/",
+    "AWS::ElasticLoadBalancingV2::TargetGroup": ":targetgroup/",
+    "AWS::IAM::Role": ":role/",
+    "AWS::Logs::LogGroup": ":log-group:",
+    "AWS::S3::Bucket": ":s3:::",
+    "AWS::SNS::Topic": ":sns:",
+}
 NOT_ASKED_FOR = (  # what a handler may need for properties that the templates leave alone
     r"(kms|lambda|firehose|cognito-idp|vpc-lattice|vpce|s3tables):.*",
     r"s3:.*(Acl|Abac|Accelerat|Analytics|CORS|Cors|Logging|Notification|ObjectLock|Website|Tiering|Inventory|Metrics).*",
@@ -100,6 +125,11 @@ def actions(document: Any) -> Iterator[tuple[str, dict[str, Any]]]:
             yield from ((action, statement) for action in ([named] if isinstance(named, str) else named))
 
 
+def resources_of(statement: dict[str, Any]) -> list[str]:
+    named = statement["Resource"]
+    return [named] if isinstance(named, str) else named
+
+
 def loaded(policy: Path) -> Any:
     return json.loads(policy.read_text(encoding="utf-8"))
 
@@ -135,21 +165,28 @@ def calls(module: Path) -> Iterator[tuple[str, str]]:
         yield ast.literal_eval(service), node.attr
 
 
-def handled(target: str) -> set[str]:
-    """What CloudFormation's handlers of the templates' resources may call, by their schemas."""
+@cache
+def schemas(target: str) -> list[dict[str, Any]]:
+    """Those of the templates' resources."""
     kinds = {
         resource["Type"]
         for name in MADE_BY[target]
         for resource in plain(ROOT / "deploy" / "templates" / f"{name}.yaml")["Resources"].values()
     }
-    found = set()
+    found = []
     for path in (DATA / "schemas" / "resources").glob("*.json"):
         text = path.read_text(encoding="utf-8")
         if any(f'"{kind}"' in text for kind in kinds) and (schema := json.loads(text))["typeName"] in kinds:
             kinds.discard(schema["typeName"])
-            found |= {action for handler in schema["handlers"].values() for action in handler["permissions"]}
+            found.append(schema)
     assert not kinds, f"no schema of {kinds}"
     return found
+
+
+def handled(target: str) -> set[str]:
+    """What CloudFormation's handlers of the templates' resources may call."""
+    handlers = [handler for schema in schemas(target) for handler in schema["handlers"].values()]
+    return {action for handler in handlers for action in handler["permissions"]}
 
 
 @pytest.mark.parametrize("action", sorted({action for action, _ in GRANTED}))
@@ -180,6 +217,25 @@ def test_cloudformation_may_do_what_the_templates_ask_of_it(target: str) -> None
 
 
 @pytest.mark.parametrize("target", TARGETS)
+def test_whatever_can_have_tags_may_be_given_them(target: str) -> None:
+    granted = [
+        (action, resource)
+        for path in POLICIES
+        if path.stem in TARGETS[target]
+        for action, statement in actions(loaded(path))
+        for resource in resources_of(statement)
+    ]
+    tagged = {schema["typeName"]: schema.get("tagging", {}) for schema in schemas(target)}
+    tagged = {kind: how for kind, how in tagged.items() if how.get("taggable")}
+    assert tagged.keys() <= ARNS.keys()
+    for kind, how in tagged.items():
+        needed = [action for action in how["permissions"] if re.search(r":(Tag|CreateTags|AddTags|Put\w*Tag)", action)]
+        assert needed
+        for action in needed:
+            assert any(action == one and ARNS[kind] in resource for one, resource in granted), f"{kind}: {action}"
+
+
+@pytest.mark.parametrize("target", TARGETS)
 def test_the_operator_may_do_nothing_more(target: str) -> None:
     beside = {more for action in called(target) for more in BESIDE_A_CALL.get(action, [])}
     needed = {action.lower() for action in called(target) | beside | handled(target) | set(BESIDE_A_TEMPLATE)}
@@ -204,8 +260,7 @@ def test_a_task_may_make_every_call_that_the_product_makes_and_nothing_more() ->
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda path: path.name)
 def test_the_operators_resources_are_of_their_account_and_of_their_name(policy: Path) -> None:
     for statement in loaded(policy)["Statement"]:
-        resources = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
-        for resource in resources:
+        for resource in resources_of(statement):
             assert resource == "*" or "123456789012" in resource
 
 
