@@ -49,10 +49,11 @@ def _is_error(start: Message) -> bool:
 def _page(start: Message, body: bytes, *, to_root: str) -> Response:
     status = start["status"]
     told = json.loads(body)
-    if "message" not in told.get("error", ()):  # one of the probes' own
+    error = told.get("error") if isinstance(told, dict) else None
+    if not isinstance(error, dict) or "message" not in error:  # a probe's own
         return Response(body, status, dict(Headers(raw=start["headers"])))
     page = HTMLResponse(
-        problem_page(told["error"]["message"], to_root=to_root, may_pass=status in (408, 429) or status >= 500),
+        problem_page(str(error["message"]), to_root=to_root, may_pass=status in (408, 429) or status >= 500),
         status,
         {"cache-control": "no-store", "content-security-policy": POLICY},
     )
