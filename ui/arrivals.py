@@ -47,8 +47,12 @@ class Arrivals:
             if not wait.expired():
                 wait.reschedule(_earliest(wait.when(), self._stopped_at + left_s))
 
+    @property
+    def is_stopping(self) -> bool:
+        return self._stopped_at is not None
+
     def refusal(self) -> SearchError:
-        if self._stopped_at is not None:
+        if self.is_stopping:
             return Stopping("The server is stopping, and the request was not complete; send it again in a moment.")
         return BodyTooSlow(
             f"The request's body came too slowly: after {self.grace_s:g} s it must come with at least "
@@ -130,6 +134,10 @@ class InTime:
         except Exception:  # an app may take a caller that is gone for an error
             if refusal is None or started:
                 raise
+        except asyncio.CancelledError:  # by uvicorn, when what is left of the time to stop is needed for closing
+            if started or not self._arrivals.is_stopping:
+                raise
+            refusal = Stopping("The server is stopping, and there was no time left for this; send it again.")
         finally:
             self._arrivals.free_bytes += held_bytes
         if refusal is not None and not started:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import pytest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
@@ -152,6 +153,45 @@ def test_when_the_server_stops_an_endless_answer_ends() -> None:
         arrivals.stop()
         await asking
         assert caller.status == 200
+
+    run(test)
+
+
+def cancelled(caller: Caller, arrivals: Arrivals, *, when_begun: Callable[[], None]) -> Coroutine[Any, Any, None]:
+    """Asks for what takes for ever, and gives it up once it has begun."""
+    begun = asyncio.Event()
+
+    async def work(scope: Scope, receive: Receive, send: Send) -> None:
+        await Request(scope, receive).body()
+        begun.set()
+        await asyncio.Event().wait()
+
+    async def test() -> None:
+        asking = asyncio.create_task(caller.ask(work, arrivals))
+        await begun.wait()
+        when_begun()
+        asking.cancel()
+        await asking
+
+    return test()
+
+
+def test_work_that_the_stopping_server_gives_up_is_told_to_come_back() -> None:
+    async def test() -> None:
+        arrivals, caller = Arrivals(), Caller(part(b"x", more=False))
+        await cancelled(caller, arrivals, when_begun=arrivals.stop)
+        assert (caller.status, caller.closes) == (503, True)
+        assert b'"stopping"' in caller.answer[1]["body"]
+
+    run(test)
+
+
+def test_work_that_is_given_up_while_the_server_runs_is_not_answered() -> None:
+    async def test() -> None:
+        caller = Caller(part(b"x", more=False))
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled(caller, Arrivals(), when_begun=lambda: None)
+        assert caller.answer == []
 
     run(test)
 
