@@ -14,7 +14,8 @@ from tests.unit.encoders.exports import write_export
 
 LARGE = "visual/model.onnx.data"
 KEPT = Path("test-results") / "browser"  # traces of what failed
-expect.set_options(timeout=10_000)
+WAITS_MS = 30_000  # for what holds at once, or for work of the server's on a machine that is busy
+expect.set_options(timeout=WAITS_MS)
 
 
 @pytest.fixture(scope="package")
@@ -77,7 +78,7 @@ def context(
     if key not in contexts:
         options = {"viewport": {"width": 1280, "height": 800}, "reduced_motion": "reduce", **settings}
         contexts[key] = browser.new_context(**options)  # type: ignore[arg-type]
-        contexts[key].set_default_timeout(10_000)
+        contexts[key].set_default_timeout(WAITS_MS)
         contexts[key].tracing.start(snapshots=True)
     context = contexts[key]
     context.tracing.start_chunk()

@@ -334,7 +334,7 @@ def test_no_serious_violation_on_any_view(page: Page, address: str) -> None:
 def test_the_pages_title_and_preview_are_its_own(page: Page, address: str) -> None:
     page.goto(address)
     expect(page).to_have_title("Sightline")
-    assert page.locator("meta[name=description]").get_attribute("content", timeout=1000) == (
+    assert page.locator("meta[name=description]").get_attribute("content") == (
         "Search your own images by meaning: type words, drop a picture, mix both."
     )
     assert page.locator("meta[property='og:title']").get_attribute("content") == "Sightline"

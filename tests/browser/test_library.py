@@ -129,7 +129,7 @@ def test_a_collection_is_deleted_only_by_its_name(page: Page, address: str) -> N
     dialog.get_by_label("Type its name").fill("to be deleted")
     dialog.get_by_role("button", name="Delete", exact=True).click()
     expect(row(page, "to be deleted")).to_have_count(0)
-    expect(page.get_by_label("Collection", exact=True).get_by_role("option", name="to be deleted")).to_have_count(0)
+    expect(page.get_by_role("combobox", name="Collection").get_by_role("option", name="to be deleted")).to_have_count(0)
 
 
 def test_a_name_that_is_taken_is_refused_in_the_dialog(page: Page, address: str) -> None:

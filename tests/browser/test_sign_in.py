@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from tests.browser.conftest import WAITS_MS
 from tests.browser.running import running_app
 from tests.browser.steps import expect_first, search
 from tests.browser.test_everyone import serious
@@ -28,7 +29,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory, hub: HubServer) -> Iterato
 def someone(browser: Browser, request: pytest.FixtureRequest) -> Iterator[BrowserContext]:
     """A browser of its own, which is signed in nowhere."""
     context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **getattr(request, "param", {})})
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(WAITS_MS)
     yield context
     context.close()
 

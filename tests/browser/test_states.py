@@ -16,6 +16,13 @@ def test_an_empty_collection_says_how_to_fill_it(page: Page, address: str) -> No
     expect(page.get_by_role("button", name="Add images to empty")).to_have_attribute("aria-expanded", "true")
 
 
+def test_where_nothing_was_found_a_reload_asks_again(page: Page, address: str) -> None:
+    page.goto(f"{address}?collection=empty")
+    expect(page.get_by_role("heading", name="No images yet")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("heading", name="No images yet")).to_be_visible()
+
+
 def test_a_filter_that_nothing_passes_can_be_cleared(page: Page, address: str) -> None:
     page.goto(f'{address}?q=red&where={{"number":{{"gte":99}}}}')
     expect(page.get_by_role("heading", name="Nothing found")).to_be_visible()

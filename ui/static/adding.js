@@ -3,6 +3,7 @@
 import { bytes, count, h, icon } from "./html.js";
 import { request, send } from "./http.js";
 import { showJobsIn, watchJobs } from "./jobs.js";
+import { notify } from "./session.js";
 
 const PART_BYTES = 200e6; // sent at once: a lost connection costs no more than this
 const PART_FILES = 500;
@@ -97,10 +98,11 @@ async function takePath(event, input) {
   event.preventDefault();
   const path = input.value.trim();
   if (!path) return;
-  const answer = await request("POST", "api/jobs", { collection: target.name, paths: [path] });
-  if (answer.error) return fail(answer.error.message);
+  const { name } = target;
+  const answer = await request("POST", "api/jobs", { collection: name, paths: [path] });
+  if (answer.error) return fail(answer.error.message, name);
   input.value = "";
-  fail(null);
+  fail(null, name);
   watchJobs({ isNew: true });
 }
 
@@ -147,7 +149,7 @@ async function upload(files) {
   const total = files.reduce((sum, { file }) => sum + file.size, 0);
   const abort = new AbortController();
   sending = { done: 0, total, files: files.length, abort };
-  fail(null);
+  fail(null, name);
   let sent = 0;
   const refused = [];
   for (const part of parts(files)) {
@@ -158,7 +160,7 @@ async function upload(files) {
       signal: abort.signal,
     });
     if (answer.error) {
-      if (answer.error.code !== "cancelled") fail(answer.error.message);
+      if (answer.error.code !== "cancelled") fail(answer.error.message, name);
       break;
     }
     refused.push(...answer.refused);
@@ -167,7 +169,7 @@ async function upload(files) {
   }
   sending = null;
   showSending();
-  if (refused.length) fail(`${count(refused.length, "file")} not taken. ${refused[0].message}`);
+  if (refused.length) fail(`${count(refused.length, "file")} not taken. ${refused[0].message}`, name);
 }
 
 function* parts(files) {
@@ -197,7 +199,9 @@ function showSending() {
   );
 }
 
-function fail(message) {
+/** Beside what was tried, or where another collection's panel is open by now, as a notice. */
+function fail(message, name) {
+  if (name !== target.name || !panel.isConnected) return message && notify(`“${name}”: ${message}`);
   const place = panel.querySelector(".ask-error");
   place.hidden = !message;
   place.textContent = message ?? "";

@@ -6,6 +6,7 @@ import { NEEDS_FULL, learnModels, loadingFigures, lookUp, size, watchModels } fr
 
 let view = null;
 let mayChange = false;
+let told = null; // what the table was drawn from
 let make = null; // what a model's button does
 const unfolded = new Set(); // the models whose figures are shown on a phone, where a row has no room for them
 let turn = 0; // of the names that are looked up: only the last one's answer is shown
@@ -24,9 +25,12 @@ export function mountChooser(element, { makeWith }) {
 export function allowChanges(may) {
   mayChange = may;
   view.querySelector("form.other-model").hidden = !may;
+  if (told) show(told);
 }
 
-function show({ models, sources, machine, speed_test: test }) {
+function show(answer) {
+  told = answer;
+  const { models, sources, machine, speed_test: test } = told;
   const shown = models.filter((model) => model.is_choice || model.state !== "unknown");
   const focused = view.contains(document.activeElement) && document.activeElement.getAttribute("aria-label");
   view.querySelector("tbody").replaceChildren(...shown.map((model) => row(model, test)));

@@ -26,6 +26,7 @@ export function mount(element) {
     const isFirst = !shown;
     shown = id;
     image = null;
+    const focused = document.activeElement;
     const hit = hitOf(id);
     if (hit) show(panel, hit, { image: hit, shares: [] });
     const answer = await details(id);
@@ -37,7 +38,8 @@ export function mount(element) {
     ({ image } = answer);
     show(panel, { ...hitOf(id), ...image }, answer);
     if (dialog.open) showLarge(image);
-    if (isFirst && !dialog.open) panel.querySelector("[data-close]").focus({ preventScroll: true });
+    const hasStayed = document.activeElement === focused || document.activeElement === document.body;
+    if (isFirst && hasStayed && !dialog.open) panel.querySelector("[data-close]").focus({ preventScroll: true });
   });
   watch(["answer"], () => {
     if (!isFilled()) return;

@@ -6,6 +6,9 @@ import { refine, session, watch } from "./session.js";
 
 const SHOWN = 8; // values of a field before "more"
 
+let shown = null; // the fields that stand there
+let marked = null; // the conditions that they were marked by last
+
 export function mount(element) {
   drawIcons(element);
   const isOpen = () => document.body.classList.contains("filters-open");
@@ -68,6 +71,10 @@ function inWords(condition) {
 }
 
 function showFields(place) {
+  const told = JSON.stringify(session.about.fields);
+  if (told === shown) return; // what somebody types there stays
+  shown = told;
+  marked = null;
   place.replaceChildren(
     ...Object.entries(session.about.fields).map(([field, found]) => {
       const isNumber = found.every((value) => typeof value === "number");
@@ -128,13 +135,16 @@ function setRange(field) {
 }
 
 function mark(element) {
+  const wanted = JSON.stringify(session.query.where);
+  const isSame = wanted === marked;
+  marked = wanted;
   for (const fieldset of element.querySelectorAll("fieldset")) {
     const field = fieldset.dataset.field;
     const condition = session.query.where[field];
     const chosen = new Set(condition?.in ?? []);
     fieldset.querySelectorAll("input").forEach((input) => {
       if (input.type === "checkbox") input.checked = chosen.has(input.stands);
-      else input.value = condition?.[input.dataset.end] ?? "";
+      else if (!isSame || input !== document.activeElement) input.value = condition?.[input.dataset.end] ?? "";
     });
   }
 }

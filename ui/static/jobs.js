@@ -10,37 +10,64 @@ const SHOWN_JOBS = 4;
 let panel = null;
 let shownName = null; // the collection whose jobs the panel shows
 let whenAdded = null;
+let seen = null; // the jobs at the last look
 let polling = false;
-let news = false; // something was sent that no job has been seen to finish
+let news = false; // something was sent since the last look
+let wanted = false; // a look that begins later than the one that is on its way
+let hasEnded = false; // a job, and neither the Library nor the search has been told
+let turn = 0; // of the looks
+let seenTurn = 0; // of the look that was answered last
+let failuresTurn = 0;
 
 export function mountJobs(refresh) {
   whenAdded = refresh;
-  watchJobs();
 }
 
 export function showJobsIn(element, name) {
   panel = element;
   shownName = name;
-  watchJobs();
-  showFailures();
+  showJobs();
+  lookAtJobs().then(showFailures); // in this order: those of a job that is seen to have ended are among them
+}
+
+/** Looks once, and follows what runs: what is asked afterwards is told of all that has been seen to end. */
+export async function lookAtJobs() {
+  await look();
+  if (isBusy() || hasEnded) watchJobs();
 }
 
 /** Follows the jobs until none runs; they go on whether or not anybody watches. */
 export async function watchJobs({ isNew = false } = {}) {
   news ||= isNew;
+  wanted = true;
   if (polling) return;
   polling = true;
-  let unfinished = 0;
   do {
-    const { jobs = [] } = await request("GET", "api/jobs");
-    const before = unfinished + (news ? 1 : 0);
-    news = false;
-    unfinished = jobs.filter((job) => !job.is_finished).length;
-    showJobs(jobs);
-    if (unfinished < before) await tellSearch();
-    if (unfinished || news) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-  } while (unfinished || news);
+    wanted = false;
+    await look();
+    if (hasEnded) {
+      hasEnded = false;
+      await tellSearch();
+    }
+    if (isBusy() && !wanted) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  } while (isBusy() || wanted);
   polling = false;
+}
+
+const isBusy = () => news || !!seen?.some((job) => !job.is_finished);
+const ends = (jobs) => jobs.filter((job) => job.is_finished).map(({ id, finished_at: at }) => `${id} ${at}`);
+
+async function look() {
+  const mine = ++turn;
+  const wasSent = news;
+  const { jobs } = await request("GET", "api/jobs");
+  if (!jobs || mine < seenTurn) return; // no answer, or a late one
+  seenTurn = mine;
+  if (wasSent) news = false;
+  const before = new Set(ends(seen ?? []));
+  hasEnded ||= seen ? ends(jobs).some((end) => !before.has(end)) : wasSent;
+  seen = jobs;
+  showJobs();
 }
 
 async function tellSearch() {
@@ -50,10 +77,10 @@ async function tellSearch() {
   showFailures();
 }
 
-function showJobs(jobs) {
+function showJobs() {
   const list = panel?.querySelector(".jobs");
-  if (!list?.isConnected) return;
-  const mine = jobs.filter(({ collection }) => collection === shownName);
+  if (!list?.isConnected || !seen) return;
+  const mine = seen.filter(({ collection }) => collection === shownName);
   const inOrder = [...mine.filter((job) => !job.is_finished).reverse(), ...mine.filter((job) => job.is_finished)];
   const more = inOrder.slice(SHOWN_JOBS).filter((job) => !job.is_finished).length;
   const focused = list.contains(document.activeElement) && document.activeElement.closest(".job").dataset.job;
@@ -154,7 +181,9 @@ function duration(seconds) {
 async function showFailures() {
   const place = panel?.querySelector(".failures");
   if (!place) return;
+  const mine = ++failuresTurn;
   const { failures = [] } = await request("GET", `api/collections/${encodeURIComponent(shownName)}`);
+  if (mine !== failuresTurn) return;
   place.replaceChildren();
   if (!failures.length) return;
   place.append(

@@ -5,7 +5,7 @@ import { count, drawIcons, h, icon } from "./html.js";
 import { request } from "./http.js";
 import { allowChanges, mountChooser } from "./chooser.js";
 import { askForNew as askFor, mountCreating } from "./creating.js";
-import { mountJobs } from "./jobs.js";
+import { lookAtJobs, mountJobs } from "./jobs.js";
 import { mountMakings } from "./making.js";
 import { showView } from "./masthead.js";
 import { learnModels, modelNamed, titleOf, watchModels } from "./models.js";
@@ -14,6 +14,7 @@ import { choose, learn, notify, search, session } from "./session.js";
 let view = null; // the mounted element
 let known = { collections: [], models: [], may_change: false, why_not: null, limits: {} };
 let adding = null; // the collection whose panel is open
+let turn = 0; // of the refreshes
 
 export function mount(element) {
   view = element;
@@ -28,26 +29,34 @@ export function mount(element) {
   acceptDrops();
   mountJobs(refresh);
   document.querySelector("#views [data-tab-id=library][role=tab]").addEventListener("click", refresh);
-  refresh().then(() => arrive(wanted));
+  refresh().then(arrive);
 }
 
-let wanted = null; // what to do as soon as the view is there
+let wanted = null; // what to do as soon as the view is there and knows the collections
 
 /** Shows the Library; `what` is "another" (model), "add" or nothing. */
 export function toLibrary(what) {
   wanted = what;
   showView("library");
-  if (view) arrive(what);
+  latest?.then(arrive);
 }
 
-function arrive(what) {
+function arrive() {
+  const what = wanted;
   wanted = null;
   if (what === "another") askForNew(null);
   if (what === "add") openAdding(session.query.collection);
 }
 
-async function refresh() {
+let latest = null; // the refresh that was asked for last
+
+const refresh = () => (latest = read());
+
+async function read() {
+  const mine = ++turn;
+  await Promise.all([lookAtJobs(), learnModels()]); // before the collections, which then have what was made and added
   const answer = await request("GET", "api/collections");
+  if (mine !== turn) return latest;
   if (!answer.error) known = answer;
   const refused = view.querySelector(".refused");
   refused.hidden = !answer.error && known.may_change;
@@ -59,7 +68,6 @@ async function refresh() {
   allowChanges(known.may_change);
   showCopied(known.copy);
   showShelf();
-  learnModels();
 }
 
 /** How far the copy outside this machine is behind, where one is made. */
@@ -93,11 +101,13 @@ async function refreshAll() {
 function showShelf() {
   const shelf = view.querySelector(".shelf");
   const open = known.collections.find(({ name }) => name === adding);
-  const focused = document.activeElement?.closest(".shelf") && document.activeElement.getAttribute("aria-label");
+  const focused = shelf.contains(document.activeElement) ? document.activeElement : null;
+  const label = focused?.getAttribute("aria-label");
   const panel = shelf.querySelector(".adding");
   shelf.replaceChildren(...known.collections.map((collection) => row(collection, panel)));
   if (open && !panel) showAdding(shelf.querySelector(".adding"), open, { withAnother: () => askForNew(null) });
-  if (focused) shelf.querySelector(`[aria-label="${CSS.escape(focused)}"]`)?.focus();
+  if (focused?.isConnected) focused.focus(); // the panel's own; it was taken out and put back
+  else if (label) shelf.querySelector(`[aria-label="${CSS.escape(label)}"]`)?.focus();
 }
 
 function row(collection, panel) {

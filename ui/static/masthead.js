@@ -25,6 +25,8 @@ export function mount(element) {
     const tab = event.target.closest("#views [role=tab][data-tab-id]");
     if (tab) look(tab.dataset.tabId);
   });
+  const early = document.querySelector("#views [role=tab][aria-selected=true]")?.dataset.tabId;
+  if (early && early !== "search") look(early); // somebody was quicker than this script
   watch(["about", "view"], () => showView(session.query.view ?? "search"));
   watch(["notice"], () => showNotice(element.querySelector(".toast")));
   listenToKeys({ help: () => keys.showModal(), toSearch: () => showView("search") });

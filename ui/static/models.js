@@ -13,6 +13,7 @@ const listeners = new Set();
 let told = { models: [], downloads: [], makings: [], sources: {}, machine: "" };
 let next = 0; // the timer of the next question
 let turn = 0;
+let latest = null; // the question that was asked last
 
 /** Calls `listener` with what is known now, and whenever that changes. */
 export function watchModels(listener) {
@@ -30,11 +31,13 @@ const isBusy = ({ downloads, makings, models, speed_test: test }) =>
   test?.is_running;
 
 /** Asks again; returns once that is answered, and goes on asking while something runs. */
-export async function learnModels() {
+export const learnModels = () => (latest = read());
+
+async function read() {
   clearTimeout(next);
   const mine = ++turn;
   const answer = await request("GET", "api/models");
-  if (mine !== turn) return;
+  if (mine !== turn) return latest;
   if (answer.error) return isBusy(told) && (next = setTimeout(learnModels, 3 * POLL_MS));
   told = answer;
   for (const listener of [...listeners]) listener(told);

@@ -17,6 +17,9 @@ let whyNot = null;
 let polling = false;
 let unfinished = 0; // runs at the last look
 let turn = 0; // of the last refresh: what an earlier one is told late is not shown
+let looks = 0;
+let seenLook = 0; // the one that was answered last
+let slices = 0; // that were asked for
 let news = false; // a run was asked for that has not been seen to finish
 
 export function mount(element) {
@@ -55,13 +58,13 @@ async function refresh() {
   if (mine !== turn || name !== collection()) return;
   mayChange = !!rights.may_change;
   whyNot = rights.why_not;
+  followRuns();
   if (answer.error) {
     fail(answer.error.message);
     return showReport({ report: null, problem: answer.error });
   }
   if (!shown?.report || JSON.stringify(answer) !== JSON.stringify(shown)) showReport(answer);
   showActions();
-  followRuns();
 }
 
 const choose = () => view.querySelector("input[type=file]").click();
@@ -75,6 +78,7 @@ function showActions() {
 function showReport(answer) {
   shown = answer;
   const { report } = answer;
+  slices++; // the worst of the report before are not this one's
   const head = view.querySelector(".quality-head");
   head.hidden = !report;
   // Made and escaped by the server, element by element: names in it are text.
@@ -109,7 +113,9 @@ function showReport(answer) {
 async function showWorst(slice) {
   const isOn = slice.getAttribute("aria-pressed") !== "true";
   const { column, value } = isOn ? slice.dataset : {};
+  const mine = ++slices;
   const answer = await ask("worst", { collection: shown.collection, id: shown.report.id, column, value });
+  if (mine !== slices) return;
   fail(answer.error ? answer.error.message : null);
   if (answer.error) return;
   for (const other of view.querySelectorAll("[data-column]"))
@@ -185,19 +191,25 @@ async function followRuns({ isNew = false } = {}) {
   if (polling) return;
   polling = true;
   do {
+    const wasSent = news;
     const before = unfinished + (news ? 1 : 0);
     news = false;
-    await look();
-    if (unfinished < before) await refresh();
+    if (!(await look())) news ||= wasSent;
+    else if (unfinished < before) await refresh();
     if (unfinished || news) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   } while (unfinished || news);
   polling = false;
 }
 
+/** Whether it was answered, and not too late. */
 async function look() {
-  const { evaluations = [] } = await request("GET", "api/evaluate");
+  const mine = ++looks;
+  const { evaluations } = await request("GET", "api/evaluate");
+  if (!evaluations || mine < seenLook) return false;
+  seenLook = mine;
   unfinished = evaluations.filter((run) => !run.is_finished).length;
   showRuns(evaluations.filter((run) => run.collection === collection()));
+  return true;
 }
 
 function showRuns(runs) {

@@ -8,7 +8,8 @@ import { refine, session, start, watch } from "./session.js";
 export function mount(element, server) {
   drawIcons(element);
   const form = element.querySelector("form");
-  const words = form.elements.words;
+  const words = form.elements.q; // an Enter before this script is here asks by the address
+  if (words.value) session.typed = words.value;
   const files = element.querySelector("input[type=file]");
   form.addEventListener("submit", (event) => {
     event.preventDefault();

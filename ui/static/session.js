@@ -24,6 +24,7 @@ export const session = {
 const listeners = new Map();
 let server = null;
 let turn = 0;
+let lesson = 0; // of the last learning: what an earlier one is told late is not shown
 let scrollWanted = null;
 let answered = null; // the query that the answer is to, as it was asked
 let isGoingBack = false; // the browser has been asked to leave the entry of the open image, and has not yet
@@ -63,7 +64,9 @@ export async function ask(name, asked) {
 
 /** Learns about the collection of the query: its fields and examples, and the other collections. */
 export async function learn() {
+  const mine = ++lesson;
   const [about] = await Promise.all([ask("about", { collection: session.query.collection }), learnRights()]);
+  if (mine !== lesson) return;
   session.about = about.error ? { collections: [], fields: {}, examples: [], is_bundled: false } : about;
   session.query.collection = about.collection ?? session.query.collection;
   changed("about", "query");
@@ -101,7 +104,7 @@ export async function search({ push = true, count = PAGE } = {}) {
   const began = performance.now();
   const blank = isBlank();
   const answer = await whenLoaded(mine, () =>
-    ask(blank ? "browse" : "find", { ...wanted, offset: 0, top_k: Math.min(count ?? PAGE, MOST) }),
+    ask(blank ? "browse" : "find", { ...wanted, offset: 0, top_k: Math.min(count || PAGE, MOST) }),
   );
   if (mine !== turn) return; // a newer query was asked meanwhile
   if (answer.error) return fail(answer.error);
@@ -231,6 +234,7 @@ export const similar = (hit) =>
   refine({ text: "", parts: [{ id: hit.id, label: hit.caption || hit.name, minus: false }] });
 
 export async function choose(collection) {
+  const mine = ++turn; // what was asked of another collection is no answer here
   session.selected.clear();
   session.answer = null;
   session.query = {
@@ -244,7 +248,7 @@ export async function choose(collection) {
   session.typed = null;
   changed("selected", "answer");
   await learn();
-  await search();
+  if (mine === turn) await search();
 }
 
 export function select(hits, on) {
@@ -328,9 +332,11 @@ async function restore(event) {
   if (JSON.stringify(asked()) === before) return changed("open"); // only the detail was opened or closed
   scrollWanted = event.state?.scroll ?? 0;
   if (session.query.collection !== collection) {
+    const mine = ++turn;
     session.selected.clear();
     changed("selected");
     await learn();
+    if (mine !== turn) return;
   }
   await search({ push: false, count: event.state?.count });
 }
