@@ -134,7 +134,7 @@ class _Handler(BaseHTTPRequestHandler):
             Asked(self.command, path, self.headers.get("range", ""), self.headers.get("authorization", ""))
         )
         if path in self.server.hub.silent:
-            self.server.hub.release.wait(30)
+            self.server.hub.release.wait(60)
         self.answer(path)
 
     def answer(self, path: str) -> None:
@@ -177,7 +177,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(rest[:first])
             self.wfile.flush()
             hub.holding.set()
-            hub.release.wait(30)
+            hub.release.wait(60)
             rest = rest[first:]
         self.wfile.write(rest)
 

@@ -1,13 +1,14 @@
 """Sightline as a process of its own, for the tests that look at it from outside."""
 
 import os
+import random
 import re
 import select
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -45,11 +46,11 @@ def served_ui(data_dir: Path, *, log: Path | None = None, **environment: str) ->
     try:
         said = next((line for line in process.stdout if "http://" in line), "")
         found = re.search(r"http://([\w.]+:\d+)", said)
-        assert found, f"it ended with {process.wait(10)} and never said its address"
+        assert found, f"it ended with {process.wait(60)} and never said its address"
         yield found.group(1)
     finally:
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
         process.stdout.close()
 
 
@@ -59,7 +60,7 @@ def served(data_dir: Path, *, log: Path | None = None, **environment: str) -> It
     with serving_process(data_dir, log=log, **environment) as (process, port):
         yield f"127.0.0.1:{port}"
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
 
 
 @contextmanager
@@ -88,7 +89,7 @@ def serving_process(
 
 
 def is_ready(port: int) -> bool:
-    connection = HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request("GET", "/ping")
         return connection.getresponse().status == 200
@@ -99,6 +100,9 @@ def is_ready(port: int) -> bool:
 
 
 def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
+    """Below those that the system gives out by itself, from 32768: nobody gets it before it is bound."""
+    for port in random.sample(range(20_000, 32_000), 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return str(port)
+    raise OSError("100 ports from 20000 to 32000 are taken")

@@ -103,7 +103,7 @@ def found(collection: Collection, vector: Embedding, *, top_k: int, **where: obj
     return list(zip(answer.ids, answer.scores, strict=True))
 
 
-def wait_until(holds: Callable[[], bool], *, within_s: float = 30.0) -> None:
+def wait_until(holds: Callable[[], bool], *, within_s: float = 60.0) -> None:
     deadline = time.monotonic() + within_s
     while not holds():
         assert time.monotonic() < deadline, "it did not come about in time"

@@ -82,7 +82,7 @@ def test_a_download_is_accepted_followed_and_then_listed(served: Served) -> None
     served.hub.held = {DATA: 2_500_000}
     started = served.client.post("/api/models", json={"model": NAME, "download": True})
     assert (started.status_code, started.json()["download"]["state"]) == (202, "running")
-    assert served.hub.holding.wait(20)
+    assert served.hub.holding.wait(60)
     (download,) = served.client.get("/api/models").json()["downloads"]
     assert (download["name"], download["state"], download["total_bytes"]) == (NAME, "running", served.total_bytes)
     busy = served.client.post("/api/models", json={"model": "onnx:a/b", "download": True})
@@ -97,7 +97,7 @@ def test_a_download_is_accepted_followed_and_then_listed(served: Served) -> None
 def test_a_download_is_cancelled(served: Served) -> None:
     served.hub.held = {DATA: 2_500_000}
     served.client.post("/api/models", json={"model": NAME, "download": True})
-    assert served.hub.holding.wait(20)
+    assert served.hub.holding.wait(60)
     assert served.client.delete("/api/models", params={"model": NAME}).status_code == 200
     served.hub.release.set()
     served.models.downloads.wait()
@@ -157,7 +157,7 @@ def test_a_collection_is_made_with_a_model_that_is_downloaded_first_whoever_watc
     asked = {"name": "photos", "model": NAME, "download": True}
     started = served.client.post("/api/makings", json=asked)
     assert (started.status_code, started.json()["making"]["state"]) == (202, "downloading")
-    assert served.hub.holding.wait(20)
+    assert served.hub.holding.wait(60)
     again = served.client.post("/api/makings", json=asked)
     assert (again.status_code, again.json()["error"]["code"]) == (409, "collection_exists")
     assert told(served)["makings"] == [
@@ -175,7 +175,7 @@ def test_a_collection_is_made_with_a_model_that_is_downloaded_first_whoever_watc
 def test_a_making_is_cancelled_with_its_download_and_then_dismissed(served: Served) -> None:
     served.hub.held = {DATA: 2_500_000}
     served.client.post("/api/makings", json={"name": "photos", "model": NAME, "download": True})
-    assert served.hub.holding.wait(20)
+    assert served.hub.holding.wait(60)
     assert served.client.delete("/api/makings/photos").json()["making"]["state"] == "cancelled"
     served.hub.release.set()
     end_makings()
@@ -220,7 +220,7 @@ def test_the_speed_is_measured_by_name_and_told_with_the_model(served: Served) -
     assert (started.status_code, started.json()["speed_test"]) == (202, {"name": mine, "is_running": True, "error": ""})
     for thread in threading.enumerate():
         if thread.name == "speed":
-            thread.join(10)
+            thread.join(60)
     listed = told(served)
     (fake,) = [model for model in listed["models"] if model["name"] == "fake"]
     assert (fake["speed"]["text_ms"], fake["speed"]["images_per_s"]) == (12.5, 21.0)

@@ -70,7 +70,7 @@ def test_a_fetch_that_was_killed_asks_only_for_the_rest(
     partial = tmp_path / "cache" / "models--immich-app--small" / "blobs" / f"{digest}.incomplete"
     until(lambda: partial.is_file() and partial.stat().st_size >= 2_000_000)
     process.send_signal(signal.SIGKILL)
-    process.wait(20)
+    process.wait(60)
     server.release.set()
     size, before = partial.stat().st_size, len(server.asked)
     done = app(environment, "model", "fetch", NAME, "--yes")
@@ -170,7 +170,7 @@ def test_a_model_is_removed_by_the_server_that_may_be_using_it(
     server.held = {DATA: 100_000}
     with served_ui(tmp_path / "data", **hub) as address:
         url = f"http://{address}/api/models"
-        assert httpx.post(url, json={"model": NAME, "download": True}, timeout=30).status_code == 202
+        assert httpx.post(url, json={"model": NAME, "download": True}, timeout=60).status_code == 202
         assert server.holding.wait(60)
         busy = app(environment, "model", "remove", NAME)
         assert (busy.returncode, busy.stderr) == (1, f'"{NAME}" is being downloaded: cancel that first.\n')
@@ -243,7 +243,7 @@ def test_a_page_whose_model_is_not_here_is_served_and_fetches_it_in_its_own_proc
             ("pocket", "ready"),
         ]
         assert server.asked == []
-        assert httpx.post(url, json={"model": NAME, "download": True}, timeout=30).status_code == 202
+        assert httpx.post(url, json={"model": NAME, "download": True}, timeout=60).status_code == 202
         until(lambda: httpx.get(url).json()["downloads"][0]["state"] == "done")
-        made = httpx.post(f"http://{address}/api/collections", json={"name": "photos", "model": NAME}, timeout=30)
+        made = httpx.post(f"http://{address}/api/collections", json={"name": "photos", "model": NAME}, timeout=60)
         assert made.status_code == 201

@@ -107,7 +107,7 @@ class Clone:
             yield int(port)
         finally:
             process.terminate()
-            assert process.wait(30) == 0
+            assert process.wait(60) == 0
 
     def noted(self, program: str) -> list[str]:
         return (self.folder / "bin" / f"{program}.asked").read_text().splitlines()

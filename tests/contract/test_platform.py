@@ -72,7 +72,7 @@ def started(model_dir: Path, environment: dict[str, str]) -> Iterator[int]:
                 select.select([], [], [], 0.05)
             yield int(port)
             process.send_signal(signal.SIGTERM)
-            assert process.wait(30) == 0
+            assert process.wait(60) == 0
         finally:
             process.kill()
 

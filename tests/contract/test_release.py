@@ -48,7 +48,7 @@ def model_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def found(address: str, query: str) -> dict[str, Any]:
     request = Request(f"http://{address}/api/search", json.dumps({"query": query}).encode())
     request.add_header("content-type", "application/json")
-    with urlopen(request, timeout=30) as answer:
+    with urlopen(request, timeout=60) as answer:
         told: dict[str, Any] = json.load(answer)
     return told
 
@@ -76,14 +76,14 @@ def test_several_pages_serve_one_release_and_nobody_can_change_it(release: Path,
     ):
         assert found(one, "a pig")["hits"] == expected
         assert found(other, "a pig")["hits"] == expected
-        with urlopen(f"http://{one}/api/collections", timeout=30) as answer:
+        with urlopen(f"http://{one}/api/collections", timeout=60) as answer:
             told = json.load(answer)
         assert [entry["name"] for entry in told["collections"]] == ["gallery"]
-        with urlopen(f"http://{one}/api/me", timeout=30) as answer:
+        with urlopen(f"http://{one}/api/me", timeout=60) as answer:
             me = json.load(answer)
         why = "A release is served here: it can be searched, and nothing in it can be changed."
         assert (told["may_change"], told["why_not"]) == (me["may_change"], me["why_not"]) == (False, why)
-        with urlopen(f"http://{one}/ping", timeout=30) as answer:
+        with urlopen(f"http://{one}/ping", timeout=60) as answer:
             assert answer.status == 200
     assert {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in release.rglob("*")} == before
 
@@ -204,7 +204,7 @@ def test_the_releases_model_behind_an_endpoint_encodes_for_readers(release: Path
             expected = found(own, "a pig")
         with served_ui(tmp_path / "b", **behind, **aws_environment(runtime)) as page:
             answer = found(page, "a pig")
-            with urlopen(f"http://{page}/api/models", timeout=30) as told:
+            with urlopen(f"http://{page}/api/models", timeout=60) as told:
                 notes = [model["about"] for model in json.load(told)["models"]]
         said = run("release", "verify", str(release), data_dir=tmp_path / "c", SIGHTLINE_MODEL="sagemaker:nothing")
     assert [hit["id"] for hit in answer["hits"]] == [hit["id"] for hit in expected["hits"]]

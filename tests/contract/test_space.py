@@ -66,7 +66,7 @@ def test_its_page_answers_from_the_read_only_gallery_and_may_be_framed(tmp_path:
     try:
         said = next((line for line in process.stdout if "http://" in line), "")
         found = re.search(r"http://[\w.]+:(\d+)", said)
-        assert found, f"it ended with {process.wait(10)}"
+        assert found, f"it ended with {process.wait(60)}"
         connection = HTTPConnection("127.0.0.1", int(found[1]), timeout=60)
         assert asked(connection, "GET", "/healthz")[0] == 200
         while not is_ready(port):
@@ -81,7 +81,7 @@ def test_its_page_answers_from_the_read_only_gallery_and_may_be_framed(tmp_path:
         connection.close()
     finally:
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
         process.stdout.close()
 
 

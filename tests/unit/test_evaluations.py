@@ -84,7 +84,7 @@ class Held:
 
     def _open(self, name: str) -> SearchEngine:
         self.opened.set()
-        assert self.go.wait(10)
+        assert self.go.wait(60)
         return self._workspace.engine(name)
 
 
@@ -98,7 +98,7 @@ def held(workspace: Workspace, tmp_path: Path) -> Iterator[Held]:
 
 def test_a_cancelled_one_leaves_no_report(held: Held) -> None:
     made = held.evaluations.submit("colours", LABELS, name="own.csv")
-    assert held.opened.wait(10)
+    assert held.opened.wait(60)
     assert held.evaluations.cancel(made.id).state == "running"
     held.go.set()
     assert finished(held.evaluations, made.id).state == "cancelled"
@@ -107,7 +107,7 @@ def test_a_cancelled_one_leaves_no_report(held: Held) -> None:
 
 def test_one_that_waits_is_cancelled_at_once_and_makes_room(held: Held) -> None:
     first, *others = [held.evaluations.submit("colours", LABELS, name="own.csv") for _ in range(MOST_WAITING)]
-    assert held.opened.wait(10)
+    assert held.opened.wait(60)
     assert held.evaluations.cancel(others[0].id).state == "cancelled"
     last = held.evaluations.submit("colours", LABELS, name="own.csv")
     held.go.set()

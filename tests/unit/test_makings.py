@@ -25,7 +25,7 @@ def makings(
 def end_all() -> None:
     for thread in threading.enumerate():
         if thread.name == "making":
-            thread.join(10)
+            thread.join(60)
 
 
 def test_a_collection_is_made() -> None:
@@ -58,7 +58,7 @@ def test_a_failure_is_told_in_its_words_until_it_is_dismissed() -> None:
 
 def test_one_that_is_being_made_is_not_made_twice_and_can_be_cancelled() -> None:
     hold, created = threading.Event(), []
-    making = makings(lambda *asked: created.append(asked), load=lambda model: hold.wait(10))
+    making = makings(lambda *asked: created.append(asked), load=lambda model: hold.wait(60))
     making.start("a", model="fake")
     with pytest.raises(CollectionExists, match='"A" is being made already'):
         making.start("A", model="fake")
@@ -72,13 +72,14 @@ def test_one_that_is_being_made_is_not_made_twice_and_can_be_cancelled() -> None
 def test_one_that_was_cancelled_makes_nothing_for_the_next_of_its_name() -> None:
     holds = {"slow": threading.Event(), "quick": threading.Event()}
     created: list[tuple[str, str, str]] = []
-    making = makings(lambda *asked: created.append(asked), load=lambda model: holds[model].wait(10))
+    making = makings(lambda *asked: created.append(asked), load=lambda model: holds[model].wait(60))
+    before = set(threading.enumerate())
     making.start("a", model="slow")
-    (slow,) = (thread for thread in threading.enumerate() if thread.name == "making")
+    (slow,) = set(threading.enumerate()) - before
     making.cancel("a")
     making.start("a", model="quick")
     holds["slow"].set()
-    slow.join(10)
+    slow.join(60)
     assert making.list() == [Making("a", "quick", "preparing")]
     holds["quick"].set()
     end_all()
@@ -91,12 +92,12 @@ def test_what_is_being_created_is_not_called_cancelled() -> None:
 
     def create(*asked: str) -> None:
         begun.set()
-        hold.wait(10)
+        hold.wait(60)
         created.append(asked)
 
     making = makings(create)
     making.start("a", model="fake")
-    assert begun.wait(10)
+    assert begun.wait(60)
     assert making.cancel("a").state == "preparing"
     hold.set()
     end_all()

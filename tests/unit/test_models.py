@@ -89,7 +89,7 @@ def test_a_fetch_runs_in_the_background_and_ends_ready(server: HubServer, models
     server.held = {DATA: 2_500_000}
     started = models.fetch(NAME)
     assert (started.state, started.done_bytes, started.total_bytes) == ("running", 0, size)
-    assert server.holding.wait(20)
+    assert server.holding.wait(60)
     assert models.fetch(NAME).state == "running"
     with pytest.raises(Busy, match=f'"{NAME}" is being downloaded'):
         models.fetch("onnx:immich-app/other")
@@ -105,7 +105,7 @@ def test_a_cancelled_fetch_is_half_here(server: HubServer, models: Models, tmp_p
     _, size = publish(server, tmp_path)
     server.held = {DATA: 2_500_000}
     models.fetch(NAME)
-    assert server.holding.wait(20)
+    assert server.holding.wait(60)
     models.downloads.cancel(NAME)
     server.release.set()
     models.downloads.wait()
@@ -126,7 +126,7 @@ def test_a_download_that_is_still_being_stopped_is_not_taken_for_a_new_one(serve
     models = Models(tmp_path / "models", bundled=tmp_path, hub=hub, ends_within_s=0.0)
     server.held = {DATA: 100_000}
     first = models.fetch(NAME)
-    assert server.holding.wait(20)
+    assert server.holding.wait(60)
     models.downloads.cancel(NAME)
     with pytest.raises(Busy, match="is still being stopped"):
         models.fetch(NAME)
@@ -175,6 +175,6 @@ def test_weights_are_hashed_off_the_request_and_once(models: Models, tmp_path: P
     assert models.state(str(folder)).state == "needs_export"  # as far as is known
     for thread in threading.enumerate():
         if thread.name == "hash":
-            thread.join(10)
+            thread.join(60)
     assert models.state(str(folder)).state == "ready"
     assert not any(thread.name == "hash" for thread in threading.enumerate())

@@ -17,7 +17,7 @@ SPEED = Speed(text_ms=12.5, images_per_s=21.0, memory_bytes=800, load_s=1.0)
 def ended(speeds: Speeds) -> SpeedTest:
     for thread in threading.enumerate():
         if thread.name == "speed":
-            thread.join(30)
+            thread.join(60)
     assert speeds.test is not None
     return speeds.test
 
@@ -38,7 +38,7 @@ def test_one_runs_at_a_time(tmp_path: Path) -> None:
     hold = threading.Event()
 
     def wait(name: str) -> tuple[str, Speed]:
-        hold.wait(10)
+        hold.wait(60)
         return "a", SPEED
 
     speeds = Speeds(tmp_path, wait)

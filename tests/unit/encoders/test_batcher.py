@@ -24,7 +24,7 @@ class Slow:
     def encode(self, texts: Sequence[str]) -> Embeddings:
         self.batches.append(list(texts))
         if len(self.batches) == 1:
-            assert self.go.wait(30)
+            assert self.go.wait(60)
         if "bad" in texts:
             raise ModelDamaged("bad can't be encoded")
         return np.array([[len(text)] for text in texts], np.float32)
@@ -44,7 +44,7 @@ def test_texts_that_come_while_others_are_encoded_make_the_next_batches() -> Non
     with ThreadPoolExecutor(8) as pool:
         asked = slow.ask_in_turn(pool, ["a"], ["bb", "ccc"], ["dddd"], ["eeeee", "f"], ["gg"])
         slow.go.set()
-        rows = [future.result(30).ravel().tolist() for future in asked]
+        rows = [future.result(60).ravel().tolist() for future in asked]
     assert rows == [[1], [2, 3], [4], [5, 1], [2]]
     assert slow.batches == [["a"], ["bb", "ccc", "dddd"], ["eeeee", "f", "gg"]]
     assert slow.batcher.waiting == 0
@@ -56,7 +56,7 @@ def test_a_call_with_more_texts_than_a_batch_takes_waits_for_nobody() -> None:
         (first,) = slow.ask_in_turn(pool, ["a"])
         assert slow.batcher.encode(["a", "b", "c", "dd", "ee"]).ravel().tolist() == [1, 1, 1, 2, 2]
         slow.go.set()
-        assert first.result(30).tolist() == [[1]]
+        assert first.result(60).tolist() == [[1]]
 
 
 def test_a_text_that_can_not_be_encoded_fails_its_own_call_alone() -> None:
@@ -64,7 +64,7 @@ def test_a_text_that_can_not_be_encoded_fails_its_own_call_alone() -> None:
     with ThreadPoolExecutor(8) as pool:
         asked = slow.ask_in_turn(pool, ["a"], ["bb"], ["bad"], ["ccc"])
         slow.go.set()
-        assert [asked[n].result(30).tolist() for n in (0, 1, 3)] == [[[1]], [[2]], [[3]]]
+        assert [asked[n].result(60).tolist() for n in (0, 1, 3)] == [[[1]], [[2]], [[3]]]
         with pytest.raises(ModelDamaged, match="bad can't be encoded"):
-            asked[2].result(30)
+            asked[2].result(60)
     assert slow.batcher.encode(["later"]).tolist() == [[5]]

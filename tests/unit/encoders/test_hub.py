@@ -129,10 +129,10 @@ def test_a_stopped_fetch_keeps_what_came(server: HubServer, hub: Hub, export: Pa
 
     thread = threading.Thread(target=work)
     thread.start()
-    assert server.holding.wait(20)
+    assert server.holding.wait(60)
     stop.set()
     server.release.set()
-    thread.join(20)
+    thread.join(60)
     assert [type(error) for error in ended] == [Cancelled]
     left = plan(NAME, hub, tmp_path)
     assert 0 < left.missing_bytes < 3_000_000

@@ -58,7 +58,7 @@ def ended(pid: int) -> bool:
     except ProcessLookupError:
         return True
     with os.fdopen(handle, "rb", buffering=0):
-        return bool(select.select([handle], [], [], 10.0)[0])
+        return bool(select.select([handle], [], [], 60.0)[0])
 
 
 def wait_until_at_work(pid: int) -> None:

@@ -27,7 +27,7 @@ class Held:
     def files(self) -> Iterator[SourceFile | Failure]:
         yield SourceFile(f"pics/{self._path.name}", self._path.stat().st_size, 1, self._path)
         self.begun.set()
-        self.go_on.wait(30)
+        self.go_on.wait(60)
 
     def read(self, file: SourceFile, *, most_bytes: int) -> tuple[SourceFile, bytes]:
         return read_file(file, most_bytes=most_bytes)

@@ -101,7 +101,7 @@ def test_an_unknown_job_is_not_found(make: MakeJobs) -> None:
 def test_jobs_run_one_after_another(make: MakeJobs, held: Held, pics: Path) -> None:
     jobs = make(lambda spec, collection: [held])
     first, second = (jobs.submit(JobSpec("photos", (str(pics),))) for _ in range(2))
-    assert held.begun.wait(30)
+    assert held.begun.wait(60)
     assert (jobs.get(first.id).state, jobs.get(second.id).state) == ("running", "waiting")
     held.go_on.set()
     assert finished(jobs, second.id).state == "done"
@@ -111,7 +111,7 @@ def test_jobs_run_one_after_another(make: MakeJobs, held: Held, pics: Path) -> N
 def test_a_waiting_job_is_cancelled_at_once_and_a_running_one_soon(make: MakeJobs, held: Held, pics: Path) -> None:
     jobs = make(lambda spec, collection: [held])
     first, second = (jobs.submit(JobSpec("photos", (str(pics),))) for _ in range(2))
-    assert held.begun.wait(30)
+    assert held.begun.wait(60)
     assert jobs.cancel(second.id).state == "cancelled"
     jobs.cancel(first.id)
     held.go_on.set()
@@ -122,7 +122,7 @@ def test_a_waiting_job_is_cancelled_at_once_and_a_running_one_soon(make: MakeJob
 def test_a_cancelled_job_can_be_taken_up_again(make: MakeJobs, library: LocalLibrary, held: Held, pics: Path) -> None:
     jobs = make(lambda spec, collection: [held])
     job = jobs.submit(JobSpec("photos", (str(pics),)))
-    assert held.begun.wait(30)
+    assert held.begun.wait(60)
     jobs.cancel(job.id)
     held.go_on.set()
     assert finished(jobs, job.id).state == "cancelled"
@@ -191,7 +191,7 @@ def test_a_job_whose_collection_is_deleted_is_cancelled(
 ) -> None:
     jobs = make(lambda spec, collection: [held])
     job = jobs.submit(JobSpec("photos", (str(pics),)))
-    assert held.begun.wait(30)
+    assert held.begun.wait(60)
     library.delete("photos")
     held.go_on.set()
     job = finished(jobs, job.id)

@@ -80,7 +80,7 @@ def test_what_a_failed_archive_unpacked_goes_when_its_job_has_ended(
     jobs = make(lambda spec, collection: [Torn()], tidy=tidy)
     job = finished(jobs, jobs.submit(JobSpec("photos", (str(pics),))).id)
     assert job.state == "failed"
-    assert tidied.wait(30)
+    assert tidied.wait(60)
 
 
 def test_what_a_killed_process_kept_and_submitted_no_job_for_goes_at_the_start(
@@ -94,7 +94,7 @@ def test_what_a_killed_process_kept_and_submitted_no_job_for_goes_at_the_start(
         tidied.set()
 
     make(tidy=tidy)
-    assert tidied.wait(30)
+    assert tidied.wait(60)
     assert kept_files(tmp_path) == []
 
 
@@ -132,4 +132,4 @@ def test_tidying_waits_until_no_job_is_left_and_spares_what_one_may_need(
         held.go_on.set()
         assert finished(jobs, running.id).state == "done"
         assert tidied.empty()
-    assert tidied.get(timeout=10) == {"aa/cancelled.png"}
+    assert tidied.get(timeout=60) == {"aa/cancelled.png"}

@@ -17,7 +17,7 @@ def test_a_job_that_a_closed_process_left_goes_on(
 ) -> None:
     jobs = make(lambda spec, collection: [held])
     first, second = (jobs.submit(JobSpec("photos", (str(pics),))) for _ in range(2))
-    assert held.begun.wait(30)
+    assert held.begun.wait(60)
     threading.Timer(0.05, held.go_on.set).start()
     jobs.close()
     assert jobs.get(first.id).state == "waiting"
@@ -107,12 +107,12 @@ def test_a_job_that_was_cancelled_as_the_process_closed_does_not_come_back(
 ) -> None:
     jobs = make(lambda spec, collection: [held])
     job = jobs.submit(JobSpec("photos", (str(pics),)))
-    assert held.begun.wait(30)
+    assert held.begun.wait(60)
     assert jobs.cancel(job.id).state == "running"
     closing = threading.Thread(target=jobs.close)
     closing.start()
     held.go_on.set()
-    closing.join(30)
+    closing.join(60)
     assert make(started=False).get(job.id).state == "cancelled"
 
 

@@ -66,7 +66,7 @@ def part(body: bytes, *, more: bool) -> Message:
 
 
 def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(asyncio.wait_for(test(), timeout=10))
+    asyncio.run(asyncio.wait_for(test(), timeout=60))
 
 
 def test_a_body_that_stops_coming_is_refused_and_its_connection_closed() -> None:

@@ -139,7 +139,7 @@ def test_find_says_that_the_model_is_being_loaded_and_browse_waits_for_none(tmp_
     hold = threading.Event()
 
     def load(name: str) -> Encoder:
-        hold.wait(10)
+        hold.wait(60)
         return FakeEncoder(name)
 
     library = LocalLibrary(tmp_path / "data", write=True)
@@ -153,7 +153,7 @@ def test_find_says_that_the_model_is_being_loaded_and_browse_waits_for_none(tmp_
         assert browse(workspace, {})["size"] == 10
     finally:
         hold.set()
-    assert workspace.prepare("colours", within_s=10) is None
+    assert workspace.prepare("colours", within_s=60) is None
     assert find(workspace, {"text": "red"})["size"] == 10
     workspace.close()
 

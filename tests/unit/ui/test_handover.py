@@ -110,7 +110,7 @@ def handler(answers: dict[str, bytes], go_on: threading.Event) -> type[BaseHTTPR
 
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["content-length"]))
-            go_on.wait(30)
+            go_on.wait(60)
             self._answer(b'{"done": true}')
 
         def _answer(self, body: bytes) -> None:

@@ -62,4 +62,4 @@ def test_callers_are_connected_though_nothing_is_served_yet() -> None:
     """SageMaker gives a container 250 ms to take a connection, however busy it is: the system does it."""
     with open_port("127.0.0.1", 0) as listener, ExitStack() as connected:
         for _ in range(100):
-            connected.enter_context(socket.create_connection(listener.getsockname(), timeout=10))
+            connected.enter_context(socket.create_connection(listener.getsockname(), timeout=60))

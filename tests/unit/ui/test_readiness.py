@@ -48,7 +48,7 @@ def test_once_it_is_ready_what_waited_for_that_begins() -> None:
     begun = threading.Event()
     readiness = Readiness(lambda: None, when_ready=begun.set)
     readiness.start()
-    assert begun.wait(timeout=10)
+    assert begun.wait(timeout=60)
     assert readiness.is_ready
     readiness.close()
 
@@ -62,7 +62,7 @@ def test_what_can_not_begin_does_not_stop_the_checks() -> None:
 
     readiness = Readiness(lambda: None, when_ready=begin)
     readiness.start()
-    assert tried.wait(timeout=10)
+    assert tried.wait(timeout=60)
     readiness.close()
     assert readiness.is_ready
 
@@ -72,18 +72,18 @@ def test_closing_waits_for_the_check_that_runs() -> None:
 
     def check() -> None:
         entered.set()
-        go.wait(10)
+        go.wait(60)
         done.set()
 
     readiness = Readiness(check)
     readiness.start()
-    entered.wait(10)
+    entered.wait(60)
     closing = threading.Thread(target=readiness.close)
     closing.start()
     closing.join(0.05)
     assert closing.is_alive()
     go.set()
-    closing.join(10)
+    closing.join(60)
     assert done.is_set()
     Readiness(check).close()  # one that was never started
 
