@@ -53,7 +53,9 @@ def test_ten_kills_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     kept, acknowledged = set[int](), 0
     for turn in range(10):
         unsure = set[int]()
-        for act, *numbers in _write_until_killed(tmp_path, seed=turn, seconds=dice.uniform(0.02, 0.6)):
+        for act, *numbers in _write_until_killed(
+            tmp_path, seed=turn, lines=dice.randint(1, 60), after_s=dice.uniform(0, 0.02)
+        ):
             these = {int(number) for number in numbers}
             if act in ("put", "removed"):
                 kept = kept | these if act == "put" else kept - these
@@ -65,17 +67,17 @@ def test_ten_kills_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     assert acknowledged > 20
 
 
-def _write_until_killed(data: Path, *, seed: int, seconds: float) -> list[list[str]]:
+def _write_until_killed(data: Path, *, seed: int, lines: int, after_s: float) -> list[list[str]]:
     with subprocess.Popen(
         [sys.executable, "-c", WRITER, str(data), str(seed)], stdout=subprocess.PIPE, text=True
     ) as writer:
         assert writer.stdout is not None
-        lines = [writer.stdout.readline()]
-        killer = threading.Timer(seconds, writer.kill)
+        said = [writer.stdout.readline() for _ in range(lines)]
+        killer = threading.Timer(after_s, writer.kill)
         killer.start()
-        lines += writer.stdout.readlines()
+        said += writer.stdout.readlines()
         killer.join()
-    return [line.split() for line in lines if line.endswith("\n")]
+    return [line.split() for line in said if line.endswith("\n")]
 
 
 def _kept(data: Path) -> set[int]:
