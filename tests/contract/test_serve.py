@@ -26,7 +26,7 @@ from search.types import Embeddings
 from search.workspace import Workspace
 from tests.contract.served import open_workspace, picture
 from tests.fakes import FakeEncoder
-from tests.processes import served
+from tests.processes import free_port, served
 from tests.stored import wait_until
 from ui.access import Access
 from ui.batches import ERROR_BYTES, BatchLimits
