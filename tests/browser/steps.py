@@ -70,4 +70,5 @@ def paste(page: Page, colour: tuple[int, int, int]) -> None:
 
 
 def _give(page: Page, kind: str, files: list[tuple[str, str, bytes]], *, target: str) -> None:
+    expect(page.get_by_role("combobox", name="Collection")).to_be_visible()  # the page listens by now
     page.evaluate(_GIVE, [kind, [[name, type, b64encode(data).decode()] for name, type, data in files], None, target])

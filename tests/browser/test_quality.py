@@ -26,6 +26,7 @@ def open_quality(page: Page, address: str, *, collection: str) -> None:
     page.goto(f"{address}?collection={collection}")
     page.get_by_role("tab", name="Quality").click()
     expect(page.get_by_role("heading", name="Quality")).to_be_visible()
+    expect(page.locator(".quality-empty > *, .quality-head > *").first).to_be_visible()  # it listens by now
 
 
 def evaluate(page: Page, labels: str = LABELS, *, name: str = "own.csv") -> None:
