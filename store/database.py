@@ -29,6 +29,8 @@ CREATE TABLE failures (source TEXT NOT NULL, uri TEXT NOT NULL, code TEXT NOT NU
 INSERT INTO state VALUES ('sequence', 0), ('watermark', 0), ('token', '');
 """
 
+# The first of our statements that fails on a file that has lost its tables is an SQLITE_ERROR.
+_OF_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 _MOST_RECORD_BYTES = 2**16  # of one from elsewhere: a thousand are read at a time
 _TEXTS = "CAST(id || uri || content_hash || coalesce(taken_at, '') || added_at || caption || metadata AS BLOB)"
 
@@ -141,7 +143,13 @@ def sqlite_errors() -> Iterator[None]:
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
             raise DiskFull("The disk is full: nothing of this was kept. Free some space and try again.") from error
-        raise StoreUnavailable(f"The collection's catalog can't be used: {error}.") from error
+        raise StoreUnavailable(f"The collection's catalog can't be used: {error}{_remedy(error)}.") from error
+
+
+def _remedy(error: sqlite3.Error) -> str:
+    if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF not in _OF_DAMAGE:
+        return ""
+    return ". Put back a copy of the collection's folder, or delete the collection and make it again"
 
 
 def one(connection: sqlite3.Connection, sql: str, values: Sequence[Scalar] = ()) -> Any:

@@ -149,6 +149,11 @@ class LocalLibrary:
         taken = {other.casefold(): other for other in [*self._bundled, *self._served()]}
         if name.casefold() in taken:
             raise CollectionExists(f"There is a collection {taken[name.casefold()]!r} already; choose another name.")
+        if (self._collections / name).exists():
+            raise CollectionExists(
+                f"There is a collection {name!r} already, and its file `current`, which names the version that counts, "
+                "can't be read: put that back, or move the collection's folder away."
+            )
 
     def create(self, name: str, *, model: str, fingerprint: str, dim: int, description: str = "") -> Collection:
         with self._changing:

@@ -104,7 +104,8 @@ def test_a_collection_whose_catalog_is_damaged_hides_no_other(
     workspace.library = LocalLibrary(tmp_path)
     assert [summary.info.name for summary in workspace.collections()] == ["b"]
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [
-        "collection_unusable='a' reason=\"The collection's catalog can't be used: file is not a database.\""
+        "collection_unusable='a' reason=\"The collection's catalog can't be used: file is not a database. Put back a "
+        "copy of the collection's folder, or delete the collection and make it again.\""
     ]
 
 

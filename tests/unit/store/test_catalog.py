@@ -84,11 +84,17 @@ def test_a_change_that_fails_leaves_no_trace(catalog: Catalog) -> None:
     assert put(catalog, 1, start=5) == [3]
 
 
-def test_a_file_that_is_no_catalog_is_a_sentence_without_a_path(tmp_path: Path) -> None:
-    (tmp_path / "catalog.sqlite").write_bytes(b"damaged" * 1000)
-    with pytest.raises(StoreUnavailable, match="catalog can't be used") as refused:
+@pytest.mark.parametrize(
+    ("content", "reason"), [(b"damaged" * 1000, "file is not a database"), (b"", "no such table: records")]
+)
+def test_a_file_that_is_no_catalog_is_a_sentence_with_a_remedy(tmp_path: Path, content: bytes, reason: str) -> None:
+    (tmp_path / "catalog.sqlite").write_bytes(content)
+    with pytest.raises(StoreUnavailable) as refused:
         Catalog(tmp_path / "catalog.sqlite", mode="write", dim=DIM)
-    assert str(tmp_path) not in str(refused.value)
+    assert str(refused.value) == (
+        f"The collection's catalog can't be used: {reason}. Put back a copy of the collection's folder, or delete the "
+        "collection and make it again."
+    )
 
 
 def test_a_finished_catalog_is_one_file(catalog: Catalog, tmp_path: Path) -> None:

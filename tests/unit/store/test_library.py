@@ -243,6 +243,16 @@ def test_originals_stay_while_it_is_not_known_which_version_of_a_collection_coun
     assert (tmp_path / "data" / "uploads" / path).exists()
 
 
+@pytest.mark.parametrize("pointer", [b"", b"../a\n"])
+def test_no_collection_is_made_over_one_of_which_it_is_not_known_which_version_counts(
+    library: LocalLibrary, tmp_path: Path, pointer: bytes
+) -> None:
+    library.create("b", **FAKE)  # type: ignore[arg-type]
+    (tmp_path / "data" / "collections" / "b" / "current").write_bytes(pointer)
+    with pytest.raises(CollectionExists, match="`current`"):
+        library.create("b", **FAKE)  # type: ignore[arg-type]
+
+
 def test_originals_stay_while_a_collection_can_not_be_read(library: LocalLibrary, tmp_path: Path) -> None:
     for name in ("a", "b"):
         library.create(name, **FAKE)  # type: ignore[arg-type]
