@@ -258,6 +258,8 @@ def _appear(staged: Path, out: Path) -> None:
 
 
 def _check_out(out: Path) -> None:
+    if out.parts[:1] == ("s3:",):
+        raise SourceError(f"{out} can't be made in S3: build it here, then copy it there.")
     if out.exists() or out.is_symlink():
         raise SourceError(f"{out} is there already: name another, or take it away first.")
     if not out.absolute().parent.is_dir():

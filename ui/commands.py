@@ -18,7 +18,7 @@ from ui.adding_commands import add_import, add_index
 from ui.collections_command import collections_commands
 from ui.judging_commands import add_evaluate, add_int8
 from ui.search_command import add_search
-from ui.terminal import has_screen, told
+from ui.terminal import has_screen, open_streams, told
 from ui.user_command import token_commands, user_commands
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def build(
     stores: "Stores | None" = None,
 ) -> typer.Typer:
     """`holder`: who has the data folder open for writing; without `stores` no parts, and no SIGHTLINE_EVENTS."""
+    open_streams()
     app = typer.Typer(
         help="Search your own images by meaning.",
         no_args_is_help=True,

@@ -1,5 +1,7 @@
 """What is printed in a terminal: text from elsewhere, spans of time, errors; whether a screen is near it."""
 
+import errno
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -10,6 +12,13 @@ import typer
 from search.errors import SearchError
 
 _SAID_EVERY_S = 60.0  # in a log
+
+
+def open_streams() -> None:
+    """What was closed by who started us (`<&-`) leads nowhere, so that nothing else looks whether it is there."""
+    sys.stdin = sys.stdin or os.fdopen(os.open(os.devnull, os.O_RDONLY))
+    sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
 
 
 def plain(text: str) -> str:
@@ -75,4 +84,9 @@ def told() -> Iterator[None]:
         yield
     except SearchError as error:
         typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    except OSError as error:  # of what is printed into a file; what is kept has its own errors
+        if error.errno != errno.ENOSPC:
+            raise
+        typer.echo("The disk is full: this was not finished. Free some space and try again.", err=True)
         raise typer.Exit(1) from error

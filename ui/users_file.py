@@ -69,7 +69,7 @@ def changing(path: Path) -> Iterator[Callable[[Users], None]]:
     try:
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
-        raise _unreadable(path.parent, error) from error
+        raise BadUsers(f"{path} can't be written: {path.parent}: {error.strerror}.") from error
     try:
         try:
             fcntl.flock(folder, fcntl.LOCK_EX)

@@ -68,6 +68,15 @@ def test_two_builds_are_equal_and_an_archive_is_unpacked_once(tmp_path: Path) ->
     assert (first.model_dir / "textual" / "model.onnx").read_bytes() == b"weights"
 
 
+def test_a_release_is_not_built_into_a_folder_that_looks_like_s3(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceError, match="can't be made in S3: build it here, then copy it there"):
+        build(Path("s3://"))
+    assert not (tmp_path / "s3:").exists()
+
+
 def aged(folder: Path) -> Path:
     """As if last used two days ago."""
     then = time.time() - 2 * 86_400

@@ -1,10 +1,15 @@
 """What a terminal and a log are shown, and where a browser may be opened for who sits there."""
 
+import errno
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import typer
 
-from ui.terminal import has_screen, live_line
+from ui.terminal import has_screen, live_line, told
 
 MAKEFILE = Path(__file__).parents[3] / "Makefile"
 
@@ -48,3 +53,36 @@ def test_a_log_has_a_line_a_minute(capsys: pytest.CaptureFixture[str]) -> None:
             show(f"after {seconds:.0f} s")
         show("")
     assert capsys.readouterr().err == "after 60 s\nafter 121 s\n"
+
+
+def test_a_disk_that_is_full_of_what_is_printed_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit), told():
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert capsys.readouterr().err == "The disk is full: this was not finished. Free some space and try again.\n"
+
+
+def test_a_fault_of_another_kind_is_not_told_as_a_full_disk() -> None:
+    with pytest.raises(OSError, match="Bad address"), told():
+        raise OSError(errno.EFAULT, "Bad address")
+
+
+@pytest.mark.parametrize(
+    ("closed", "command", "code", "said"),
+    [
+        ("<&-", "collections delete nope", 1, 'Delete the collection "nope" and what is known of its images? [y/N]: '),
+        ("2>&-", "index tests/images/green.jpg -c own", 0, '"own": 1 added or changed.\n'),
+    ],
+)
+def test_a_stream_that_is_closed_when_a_command_starts_is_no_fault(
+    tmp_path: Path, closed: str, command: str, code: int, said: str
+) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$0" app.py {command} {closed}', sys.executable],
+        cwd=MAKEFILE.parent,
+        env={**os.environ, "SIGHTLINE_DATA_DIR": str(tmp_path / "data")},
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout[: len(said)]) == (code, said)

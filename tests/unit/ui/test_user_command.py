@@ -74,3 +74,11 @@ def test_which_file_is_meant_must_be_said(auth: str) -> None:
     refused = CliRunner().invoke(user_commands(Settings(auth=auth)), ["list"])
     assert refused.exit_code == 1
     assert "SIGHTLINE_AUTH" in refused.output
+
+
+def test_a_users_file_in_a_folder_that_is_not_there_is_said_to_need_that_folder(tmp_path: Path) -> None:
+    path = tmp_path / "nope" / "users.json"
+    app = user_commands(Settings(auth=str(path)))
+    refused = CliRunner().invoke(app, ["add", "ada", "--role", "viewer", "--password-stdin"], input=f"{PASSWORD}\n")
+    said = f"{path} can't be written: {path.parent}: No such file or directory.\n"
+    assert (refused.exit_code, refused.output) == (1, said)
