@@ -308,4 +308,4 @@ def real_encoders(served: Served) -> Encoders:
 def end_makings() -> None:
     for thread in threading.enumerate():
         if thread.name == "making":
-            thread.join(60)
+            thread.join(300)  # an export is among them
