@@ -23,7 +23,7 @@ def run(*arguments: str, data_dir: Path, code: int = 0, **environment: str) -> s
         env={**os.environ, "SIGHTLINE_DATA_DIR": str(data_dir), **environment},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=500,
         check=False,
     )
     assert done.returncode == code, done.stdout + done.stderr

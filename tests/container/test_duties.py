@@ -99,7 +99,7 @@ class Duty(unittest.TestCase):
             env={**os.environ, "SIGHTLINE_DATA_DIR": data_dir},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=500,
             check=False,
         )
         self.assertEqual(ran.returncode, 0, ran.stderr)

@@ -36,7 +36,7 @@ def ran(command: list[str], folder: Path, **environment: str) -> str:
         env={**os.environ, "HOME": str(folder), **environment},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=500,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -48,7 +48,7 @@ def app(environment: dict[str, str], *arguments: str) -> subprocess.CompletedPro
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=500,
         stdin=subprocess.DEVNULL,
     )
 

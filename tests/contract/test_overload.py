@@ -98,7 +98,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("release")
     command = [sys.executable, "app.py", "release", "build", "gallery", str(folder / "release")]
     environment = {**os.environ, "SIGHTLINE_DATA_DIR": str(folder / "data")}
-    subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, timeout=120)
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, timeout=500)
     return folder / "release"
 
 

@@ -91,7 +91,7 @@ def test_a_release_that_the_platform_unpacked_is_served_unchanged_and_nothing_le
 ) -> None:
     release = tmp_path / "model"
     command = [sys.executable, "app.py", "release", "build", "gallery", str(release)]
-    subprocess.run(command, cwd=ROOT, env=isolated, check=True, capture_output=True, timeout=120)
+    subprocess.run(command, cwd=ROOT, env=isolated, check=True, capture_output=True, timeout=500)
     for path in [release, *release.rglob("*")]:
         path.chmod(0o555 if path.is_dir() else 0o444)
     before = {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in [release, *release.rglob("*")]}

@@ -82,7 +82,7 @@ def test_a_stream_that_is_closed_when_a_command_starts_is_no_fault(
         env={**os.environ, "SIGHTLINE_DATA_DIR": str(tmp_path / "data")},
         stdout=subprocess.PIPE,
         text=True,
-        timeout=120,
+        timeout=500,
         check=False,
     )
     assert (done.returncode, done.stdout[: len(said)]) == (code, said)
