@@ -67,7 +67,11 @@ def added(page: Page, address: str, collection: str, *names: str) -> None:
     }
     answer = api.post(f"{address}api/images?collection={collection}", multipart=form)
     assert answer.ok, answer.text()
-    wait_until(lambda: all(job["is_finished"] for job in api.get(f"{address}api/jobs").json()["jobs"]))
+    wait_until_read(page, address)
+
+
+def wait_until_read(page: Page, address: str) -> None:
+    wait_until(lambda: all(job["is_finished"] for job in page.request.get(f"{address}api/jobs").json()["jobs"]))
 
 
 def made(page: Page, address: str, name: str) -> None:
@@ -124,6 +128,30 @@ def test_adding_is_offered_though_the_library_does_not_know_its_collections_yet(
     two_frames(page)
     collections.let_go()
     expect(page.get_by_role("button", name="Add images to empty")).to_have_attribute("aria-expanded", "true")
+
+
+def test_what_is_looked_at_stays_when_more_has_been_added(page: Page, address: str) -> None:
+    made(page, address, "looked at")
+    colours = list(COLOURS)
+    for name in colours[1:]:
+        added(page, address, "looked at", name)
+    page.set_viewport_size({"width": 600, "height": 400})
+    open_library(page, address)
+    page.get_by_role("button", name="Add images to looked at").click()
+    jobs: list[Route] = []
+    page.route("**/api/jobs", lambda route: jobs.append(route))
+    with page.expect_response("**/api/images?*"):
+        page.get_by_label("Images to add").set_input_files(files(colours[0]))
+    wait_until_read(page, address)
+    page.get_by_role("button", name="Search looked at").click()
+    expect(pictures(page)).to_have_count(len(colours))
+    page.evaluate("window.scrollTo(0, 120)")
+    with page.expect_response(lambda told: "component_server" in told.url and asks("browse")(told.request)):
+        page.route("**/api/jobs", lambda route: route.continue_())
+        for job in jobs:
+            job.continue_()
+    two_frames(page)
+    assert page.evaluate("window.scrollY") == 120
 
 
 def test_a_panel_that_opens_while_the_search_is_told_shows_its_jobs(page: Page, address: str) -> None:

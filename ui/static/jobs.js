@@ -2,7 +2,7 @@
 
 import { count, h, icon } from "./html.js";
 import { request } from "./http.js";
-import { learn, notify, search } from "./session.js";
+import { learn, notify, searchAgain } from "./session.js";
 
 const POLL_MS = 700;
 const SHOWN_JOBS = 4;
@@ -73,7 +73,7 @@ async function look() {
 async function tellSearch() {
   await whenAdded();
   await learn();
-  await search({ push: false });
+  await searchAgain();
   showFailures();
 }
 

@@ -91,7 +91,7 @@ const asked = () => ({
 });
 
 /** Answers the query as it stands; by default it becomes an entry of the browser's history. */
-export async function search({ push = true, count = PAGE } = {}) {
+export async function search({ push = true, count = PAGE, stays = false } = {}) {
   const mine = ++turn;
   const wanted = asked();
   session.status = "loading";
@@ -118,9 +118,15 @@ export async function search({ push = true, count = PAGE } = {}) {
   document.title = titled();
   remember("replaceState");
   changed("query", "answer", "open");
-  scrollTo(scrollWanted ?? 0);
+  if (!stays) scrollTo(scrollWanted ?? 0);
   scrollWanted = null;
   if (!areRightsKnown) learnRights().then(() => changed("about")); // that was refused where this was not
+}
+
+/** The same query where there is more to find now; what is looked at meanwhile stays where it is. */
+export async function searchAgain() {
+  const stays = session.status === "ready" || session.status === "more";
+  await search({ push: false, count: stays ? Math.max(PAGE, session.answer.hits.length) : PAGE, stays });
 }
 
 /** At once, and after the grid has brought the open image into view. */
