@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -419,11 +420,13 @@ def test_on_sigterm_under_load_every_accepted_request_is_answered_and_the_proces
         queued = [asking.submit(ask_when_listening, port, b"green %d" % n) for n in range(8)]
         wait_until(lambda: held_by_searches(port) == SEARCHES + 8)
         process.send_signal(signal.SIGTERM)
+        stopping = time.monotonic()
         process.stdin.write("\n" * SEARCHES)
         process.stdin.flush()
         assert [answer.result(timeout=60) for answer in held] == [(200, "red")] * SEARCHES
         assert [answer.result(timeout=60) for answer in queued] == [(200, "green")] * 8
         assert process.wait(timeout=60) == 0
+        assert time.monotonic() - stopping < 20  # what we promise; it takes one
 
 
 def held_by_searches(port: int) -> int:

@@ -53,7 +53,7 @@ async function startDownload(name) {
   return answer.error;
 }
 
-export const cancelDownload = (name) => request("DELETE", `api/models?${new URLSearchParams({ model: name })}`);
+const cancelDownload = (name) => request("DELETE", `api/models?${new URLSearchParams({ model: name })}`);
 
 /** A download's or a process's size, as precisely as anybody wants to know it. */
 export const size = (number) => (number >= 100e6 && number < 1e9 ? `${Math.round(number / 1e6)} MB` : bytes(number));
